@@ -1,0 +1,1 @@
+"""The chat server: a Quart application on Hypercorn."""

@@ -1,0 +1,96 @@
+"""The command line: a table of verbs, each imported only when it is called, and the boundary that makes exit codes.
+
+A verb lives in `opskit/verbs/<module>.py` as a Typer app named `app`. An app with one command is that command;
+an app with several is a group (`opskit hotfix start`).
+"""
+
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from opskit import __version__
+from opskit.errors import Exit, OpskitError
+from opskit.report import Report
+
+
+class Verb(NamedTuple):
+    """Where a verb's code is, and its one line in `opskit --help`."""
+
+    module: str
+    help: str
+    attribute: str = "app"
+
+
+VERBS: dict[str, Verb] = {
+    "doctor": Verb("doctor", "is everything here that opskit needs"),
+}
+
+
+class LazyVerbs(TyperGroup):
+    """A group that knows its commands by name and imports one only to run it or to show its help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        verb = VERBS.get(cmd_name)
+        if verb is None:
+            return None
+        command = get_command(getattr(import_module(f"opskit.verbs.{verb.module}"), verb.attribute))
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.help) for name, verb in VERBS.items()])
+
+
+app = typer.Typer(
+    cls=LazyVerbs,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"opskit {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def opskit(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Release, deploy, watch, roll back; handle incidents and learn from them.
+
+    Example: opskit release --dry-run
+    """
+
+
+def main() -> None:
+    """Run one command and leave with its exit code; an `OpskitError` becomes one sentence, never a traceback."""
+    as_json = "--json" in sys.argv
+    try:
+        app(prog_name="opskit")
+    except OpskitError as error:
+        report = Report(as_json=as_json)
+        print(f"opskit: {error}", file=sys.stderr)
+        if error.remedy:
+            print(f"        {error.remedy}", file=sys.stderr)
+        report.result(error=str(error), remedy=error.remedy, exit_code=int(error.exit_code))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("opskit: interrupted", file=sys.stderr)
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:  # `opskit logs | head`: die of it quietly, as other tools do
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)

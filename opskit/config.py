@@ -1,0 +1,248 @@
+"""The configuration, from `[tool.opskit]` of `pyproject.toml` or `opskit.toml`; every fault reported together."""
+
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from opskit.errors import UsageFault
+
+DRIVERS = ("host", "ssh")
+REQUIREMENTS = ("tag", "ci", "approval")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Commands run around a release and a deploy; "" = none."""
+
+    pre_release: str = ""
+    post_release: str = ""
+    pre_deploy: str = ""
+    post_deploy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ci:
+    """The CI steps, run in this order in a clean checkout of the exact commit; "" = none."""
+
+    build: str = ""
+    tests: str = ""
+    lint: str = ""
+    security: str = ""
+
+    @property
+    def steps(self) -> tuple[tuple[str, str], ...]:
+        """The configured steps as (name, command)."""
+        named = (
+            ("build", self.build),
+            ("tests", self.tests),
+            ("lint", self.lint),
+            ("security", self.security),
+        )
+        return tuple((name, command) for name, command in named if command)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hotfix:
+    """The limits of a hotfix and how its tests are run."""
+
+    max_changed_lines: int = 30
+    review_minutes: int = 30
+    test_globs: tuple[str, ...] = ("tests/**", "test_*.py")
+    test_command: str = "pytest -q {tests}"
+    coverage_command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A place where the service runs. Times in seconds unless the name says otherwise."""
+
+    driver: str = "host"
+    bind: str = "127.0.0.1:8000"
+    start: str = ""
+    build: str = ""
+    health: str = "/readyz"
+    version_path: str = "/version"
+    smoke: str = ""
+    migrate: str = ""
+    schema: str = ""
+    backup: str = ""
+    restore: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    require: tuple[str, ...] = ()
+    ready_s: float = 30
+    drain_s: float = 5
+    bake_minutes: float = 0
+    keep: int = 5
+    state_dir: str = "~/.local/state/opskit/{project}/{target}"
+    freeze: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All of `[tool.opskit]`, with its defaults."""
+
+    main: str = "main"
+    develop: str = "develop"
+    remote: str = "origin"
+    tag_prefix: str = "v"
+    changelog: str = "CHANGELOG.md"
+    version_files: tuple[str, ...] = ()
+    hooks: Hooks = field(default_factory=Hooks)
+    ci: Ci = field(default_factory=Ci)
+    hotfix: Hotfix = field(default_factory=Hotfix)
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    source: str = ""  # the file it came from, for messages; not a key
+
+    @property
+    def trunk(self) -> bool:
+        """True if releases are cut from main and nothing is back-merged."""
+        return not self.develop
+
+    def target(self, name: str = "") -> tuple[str, Target]:
+        """The target called *name*, or the only one; raises `UsageFault` naming what there is."""
+        if name in self.targets:
+            return name, self.targets[name]
+        known = ", ".join(self.targets)
+        where = self.source or "the configuration"
+        if not self.targets:
+            raise UsageFault(
+                f"no target is configured in {where}",
+                remedy="add [tool.opskit.targets.local]; `opskit init` shows how",
+            )
+        if name:
+            raise UsageFault(f"no target {name!r} in {where}; there is {known}", remedy="use --target with one of them")
+        if len(self.targets) > 1:
+            raise UsageFault(f"{where} has several targets: {known}", remedy="say which with --target")
+        return next(iter(self.targets.items()))
+
+
+def load(directory: Path) -> Config:
+    """Read the configuration of the repository at *directory*; without a file or section, the defaults.
+
+    Raises `UsageFault` with every fault and its path (`tool.opskit.targets.local.keep: …`).
+    """
+    own, project = directory / "opskit.toml", directory / "pyproject.toml"
+    if own.is_file():
+        tree = parse_toml(own)
+        prefix = ""
+        if set(tree) == {"tool"}:  # a section pasted with its full header is understood too
+            tree, prefix = tree["tool"].get("opskit", {}), "tool.opskit."
+        return from_mapping(tree, source=own.name, prefix=prefix)
+    if project.is_file():
+        section = parse_toml(project).get("tool", {}).get("opskit", {})
+        return from_mapping(section, source=project.name, prefix="tool.opskit.")
+    return Config()
+
+
+def parse_toml(path: Path) -> dict[str, Any]:
+    """The tree of a TOML file; raises `UsageFault` with file and place of a syntax error."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as fault:
+        raise UsageFault(f"{path.name} is not valid TOML: {fault}", remedy=f"mend {path}") from fault
+    except (UnicodeDecodeError, OSError) as fault:
+        raise UsageFault(f"{path} cannot be read: {fault}", remedy="it must be a readable UTF-8 file") from fault
+
+
+def from_mapping(tree: Mapping[str, Any], *, source: str = "", prefix: str = "") -> Config:
+    """Build a `Config` of *tree*; raises `UsageFault` listing every fault with its path."""
+    faults: list[str] = []
+    config: Config = _read(Config, tree, prefix, faults)
+    faults += _contradictions(config, prefix)
+    if faults:
+        listed = "\n  ".join(faults)
+        raise UsageFault(
+            f"{source or 'the configuration'} has {len(faults)} fault(s):\n  {listed}",
+            remedy="mend these keys",
+        )
+    return _replace_source(config, source)
+
+
+def _replace_source(config: Config, source: str) -> Config:
+    values = {f.name: getattr(config, f.name) for f in fields(Config)}
+    return Config(**{**values, "source": source})
+
+
+def _contradictions(config: Config, prefix: str) -> list[str]:
+    faults = []
+    for name, value in (("main", config.main), ("changelog", config.changelog)):
+        if not value:
+            faults.append(f"{prefix}{name}: must not be empty")
+    if config.develop == config.main:
+        faults.append(f'{prefix}develop: is {config.main!r} like main; for trunk mode say develop = ""')
+    for at, entry in enumerate(config.version_files):
+        if ":" not in entry:
+            faults.append(
+                f"{prefix}version_files[{at}]: {entry!r} must be FILE:KEY, as in pyproject.toml:project.version"
+            )
+    for name, target in config.targets.items():
+        path = f"{prefix}targets.{name}"
+        if target.driver not in DRIVERS:
+            faults.append(f"{path}.driver: {target.driver!r} is none of {', '.join(DRIVERS)}")
+        if not target.start:
+            faults.append(f'{path}.start: is missing; say how the service starts, as in start = "chat serve"')
+        faults += [
+            f"{path}.require[{at}]: {what!r} is none of {', '.join(REQUIREMENTS)}"
+            for at, what in enumerate(target.require)
+            if what not in REQUIREMENTS
+        ]
+        faults += [
+            f"{path}.{key}: must be at least {least}, is {getattr(target, key)}"
+            for key, least in (("ready_s", 1), ("drain_s", 0), ("bake_minutes", 0), ("keep", 1))
+            if getattr(target, key) < least
+        ]
+    return faults
+
+
+def _read(kind: type[Any], tree: Mapping[str, Any], path: str, faults: list[str]) -> Any:
+    """Build dataclass *kind* of *tree*, appending what is wrong to *faults*; a faulty key keeps its default."""
+    hints = typing.get_type_hints(kind)
+    known = {f.name: f for f in fields(kind) if f.name != "source"}
+    for name in tree.keys() - known.keys():
+        near = difflib.get_close_matches(name, known, n=1)
+        faults.append(f"{path}{name}: is not a key" + (f"; did you mean {near[0]}?" if near else ""))
+    values: dict[str, Any] = {}
+    for name, spec in known.items():
+        if name in tree:
+            try:
+                values[name] = _value(hints[name], tree[name], f"{path}{name}", faults)
+            except _WrongType as fault:
+                faults.append(str(fault))
+        elif spec.default is MISSING and spec.default_factory is MISSING:
+            faults.append(f"{path}{name}: is missing")
+    return kind(**values)
+
+
+class _WrongType(Exception):
+    def __init__(self, path: str, wanted: str, value: object) -> None:
+        super().__init__(f"{path}: must be {wanted}, is {value!r}")
+
+
+def _value(hint: Any, value: Any, path: str, faults: list[str]) -> Any:
+    if is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise _WrongType(path, "a table", value)
+        return _read(typing.cast("type[Any]", hint), value, f"{path}.", faults)
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise _WrongType(path, "a list of strings", value)
+        return tuple(value)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, dict):
+            raise _WrongType(path, "a table", value)
+        inner = typing.get_args(hint)[1]
+        return types.MappingProxyType(
+            {key: _value(inner, item, f"{path}.{key}", faults) for key, item in value.items()}
+        )
+    wanted = {str: "a string", int: "a whole number", float: "a number"}[hint]
+    accepted = (int, float) if hint is float else (hint,)
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        raise _WrongType(path, wanted, value)
+    return value
