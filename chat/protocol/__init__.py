@@ -1,0 +1,1 @@
+"""The contract `chat.v1` as types: what goes over the wire, the codes of what can go wrong, and the one codec."""
