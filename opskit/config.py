@@ -9,6 +9,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from opskit.deploy import freeze
 from opskit.errors import UsageFault
 
 DRIVERS = ("host", "ssh")
@@ -193,11 +194,22 @@ def _contradictions(config: Config, prefix: str) -> list[str]:
             if what not in REQUIREMENTS
         ]
         faults += [
+            f"{path}.freeze[{at}]: {fault}" for at, text in enumerate(target.freeze) if (fault := _not_a_window(text))
+        ]
+        faults += [
             f"{path}.{key}: must be at least {least}, is {getattr(target, key)}"
             for key, least in (("ready_s", 1), ("drain_s", 0), ("bake_minutes", 0), ("keep", 1))
             if getattr(target, key) < least
         ]
     return faults
+
+
+def _not_a_window(text: str) -> str:
+    try:
+        freeze.parse(text)
+    except freeze.NotAWindow as fault:
+        return str(fault)
+    return ""
 
 
 def _read(kind: type[Any], tree: Mapping[str, Any], path: str, faults: list[str]) -> Any:
