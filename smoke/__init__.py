@@ -1,1 +1,1 @@
-"""The smoke suite: a black box that knows a URL and the contract, and imports neither half."""
+"""The smoke suite: a black box that knows a URL and the chat's contract, and leaves nothing behind."""

@@ -1,0 +1,1 @@
+"""The checks, in files by subject; run by `smoke.run`, never collected with a project's own tests."""

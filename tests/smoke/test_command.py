@@ -1,0 +1,99 @@
+"""`python -m smoke` as scripts call it, against services that are absent or broken."""
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+NOBODY = "http://127.0.0.1:9"  # the discard port: refused at once
+
+
+def smoke(*arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "smoke", *arguments]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SMOKE_")}
+    return subprocess.run(
+        command, cwd=cwd, env=clean | env, capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+
+
+class AlwaysFails(BaseHTTPRequestHandler):
+    """Knows no method: answers 501 to all of them."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base names it so
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def broken() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), AlwaysFails) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_nobody_there_is_red_and_said_once() -> None:
+    done = smoke("--url", NOBODY, "--json")
+    verdict = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert (verdict["schema"], verdict["passed"], verdict["failed"]) == (1, 0, 1)
+    assert "Connection refused" in verdict["checks"][0]["detail"]
+
+
+def test_a_failure_names_the_check_what_was_expected_and_what_was_seen(broken: str) -> None:
+    done = smoke("--url", broken)
+    assert done.returncode == 1
+    assert "✗ it is alive (GET /healthz)" in done.stdout
+    assert "GET /healthz: expected 200, saw 501" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("smoke: RED")
+
+
+def test_people_read_stderr_where_scripts_read_stdout(broken: str) -> None:
+    done = smoke("--url", broken, "--json")
+    verdict = json.loads(done.stdout)
+    assert set(verdict) == {"schema", "url", "passed", "failed", "seconds", "checks"}
+    assert all(set(check) == {"name", "ok", "ms", "detail"} for check in verdict["checks"])
+    assert "smoke: RED" in done.stderr
+
+
+def test_the_junit_report_counts_what_failed(broken: str, tmp_path: Path) -> None:
+    smoke("--url", broken, "--junit", str(tmp_path / "new" / "smoke.xml"))
+    suite = ET.parse(tmp_path / "new" / "smoke.xml").getroot()[0]
+    assert suite.attrib["name"] == "smoke"
+    assert int(suite.attrib["failures"]) + int(suite.attrib["errors"]) > 10
+
+
+def test_the_callers_pytest_settings_and_plugins_do_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    (tmp_path / "conftest.py").write_text("raise SystemExit(3)\n")
+    done = smoke("--url", NOBODY, "--json", cwd=tmp_path, PYTEST_ADDOPTS="--other", PYTEST_PLUGINS="no_such_plugin")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["checks"][0]["name"].startswith("it is alive")
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host", "http://", "http://host:port", "http://host/?a=b"])
+def test_what_is_no_address_is_a_wrong_call(url: str) -> None:
+    done = smoke("--url", url)
+    assert done.returncode == 2
+    assert repr(url) in done.stderr
+
+
+def test_a_username_without_a_password_is_a_wrong_call() -> None:
+    done = smoke("--url", NOBODY, SMOKE_USERNAME="someone")
+    assert done.returncode == 2
+    assert "SMOKE_PASSWORD is not" in done.stderr
+
+
+def test_a_report_that_cannot_be_written_is_a_wrong_call(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = smoke("--url", NOBODY, "--junit", str(tmp_path / "file" / "smoke.xml"))
+    assert done.returncode == 2
+    assert "smoke.xml" in done.stderr or "file" in done.stderr
