@@ -141,6 +141,11 @@ class Git:
         """The same runner in another directory."""
         return Git(directory)
 
+    @property
+    def common_dir(self) -> Path:
+        """The directory that all work trees of this repository share (`.git` of the main one)."""
+        return Path(self.text("rev-parse", "--path-format=absolute", "--git-common-dir"))
+
     @classmethod
     def discover(cls, start: Path) -> "Git":
         """The runner at the top of the work tree that holds *start*.
@@ -173,6 +178,7 @@ def _command(directory: Path) -> "GitCommand":
 
 
 def _require_version(git: Git) -> None:
+    _command(git.directory)
     from git.exc import GitCommandNotFound
 
     wanted = ".".join(map(str, OLDEST))
