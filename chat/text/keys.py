@@ -22,7 +22,7 @@ def key_of(display: str) -> Key:
     seen: variation selectors and other invisible letters and marks go, what looks like a space is one.
     """
     if display.isascii():
-        return Key(" ".join(display.lower().split(" ")).strip(" "))
+        return Key(_SPACING.sub(" ", display.lower()).strip(" "))
     previous, current = "", display
     while current != previous:
         previous = current

@@ -65,8 +65,8 @@ def room_name(raw: str) -> RoomName:
     """Return the room name that *raw* spells.
 
     Verdicts in this order: `invalid_unicode` (lone surrogate, NUL), `name_too_long` (over 4,096 bytes of UTF-8),
-    `name_empty` (nothing visible), `invalid_field` (a character or sequence no name may have), `name_too_long` (over
-    64 graphemes after trimming). Raises TextFault.
+    `name_empty` (only white space and invisible characters; a control or bidi control is neither), `invalid_field` (a
+    character or sequence no name may have), `name_too_long` (over 64 graphemes after trimming). Raises TextFault.
     """
     display = _display(raw, max_bytes=ROOM_BYTES)
     for run in text_between(display):
@@ -84,8 +84,8 @@ def username(raw: str) -> UserName:
     Raises TextFault; UsernameReserved for a reserved word and what looks like one.
     """
     name = _username(raw)
-    for word in sorted(RESERVED):
-        if skeleton(word) in name.lookalikes:
+    for look in name.lookalikes:
+        if (word := _reserved().get(look)) is not None:
             raise UsernameReserved(name.display, word)
     return name
 
@@ -99,8 +99,16 @@ def username_key(raw: str) -> Key | None:
 
 
 def room_query(raw: str) -> str:
-    """Return what a part of a room name is matched with: part of a key. Raises TextFault `invalid_unicode` only."""
-    return key_of(_collapsed(gate(raw)))
+    """Return what a part of a room name is matched with: part of a key; nothing visible gives `""`.
+
+    Raises TextFault `invalid_unicode`; `name_too_long` for more than 4,096 bytes, which no name has.
+    """
+    return key_of(_collapsed(_measured(raw, max_bytes=ROOM_BYTES)))
+
+
+@cache
+def _reserved() -> dict[str, str]:
+    return {skeleton(word): word for word in RESERVED}
 
 
 def _username(raw: str) -> UserName:
@@ -114,12 +122,16 @@ def _username(raw: str) -> UserName:
 
 
 def _display(raw: str, *, max_bytes: int) -> DisplayName:
+    if _ALL_BLANK.fullmatch(_measured(raw, max_bytes=max_bytes)):
+        raise TextFault("name_empty", "a name needs something visible")
+    return _collapsed(raw)
+
+
+def _measured(raw: str, *, max_bytes: int) -> str:
     gate(raw)
     if len(raw) > max_bytes or len(raw.encode()) > max_bytes:
         raise TextFault("name_too_long", f"a name has at most {max_bytes} bytes of UTF-8")
-    if _ALL_BLANK.fullmatch(raw):
-        raise TextFault("name_empty", "a name needs something visible")
-    return _collapsed(raw)
+    return raw
 
 
 def _collapsed(raw: str) -> DisplayName:
@@ -158,5 +170,5 @@ def _refuse_by_precis(run: str) -> None:
         _username_case_mapped().enforce(run)
     except UnicodeEncodeError as fault:
         rule = fault.reason.removeprefix("DISALLOWED/")
-        where = named(fault.object[fault.start]) if fault.end - fault.start == 1 else "this mix of scripts"
+        where = named(fault.object[fault.start]) if fault.end - fault.start == 1 else "text like this"
         raise TextFault("invalid_field", f"a username cannot have {where} ({_RULES.get(rule, rule)})") from fault

@@ -4,11 +4,11 @@ The files are made by `python -m chat.text.tables.generate`; NOTICE says where t
 """
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 
 def _lines(name: str) -> list[str]:
-    text = files(__name__).joinpath(name).read_text(encoding="utf-8")
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
     return [line for line in text.split("\n") if line and not line.startswith("# ")]
 
 
