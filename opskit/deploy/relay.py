@@ -1,0 +1,196 @@
+"""The relay: gives a service that only takes a port the socket protocol of this toolkit, by passing bytes.
+
+It runs as `opskit-relay TARGET` in the service's place: it starts the service on a free loopback port, says READY=1
+when that port answers, serves `private` at once and `public` from SIGUSR1 to SIGUSR2, and ends with the service.
+Each direction of a connection ends on its own (half-close), so request bodies, WebSockets and long downloads pass.
+A parked relay closes a connection once it is idle between two answers; all that is left ends after `drain_s`.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+RELAY = "OPSKIT_RELAY"  # the order, as JSON, in the relay's environment
+_CHUNK_BYTES = 1 << 16
+_IDLE_S = 0.5  # a parked connection that has been answered and silent for so long is between requests
+_CONNECT_S = 5.0
+
+
+def order(argv: Sequence[str], *, cwd: str, drain_s: float) -> str:
+    """What a relay is to start, for the environment variable RELAY. `{port}` in *argv* and env values is filled in."""
+    return json.dumps({"argv": list(argv), "cwd": cwd, "drain_s": drain_s})
+
+
+class Connection:
+    """One client's connection and the service's end of it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.answered = False  # the newest bytes came from the service
+        self.moved_at = time.monotonic()
+
+    async def relay(self, port: int) -> None:
+        """Pass bytes both ways until both have ended."""
+        try:
+            upstream = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), _CONNECT_S)
+        except (OSError, TimeoutError):
+            self.writer.transport.abort()
+            return
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pass(self.reader, upstream[1], answer=False))
+                both.create_task(self._pass(upstream[0], self.writer, answer=True))
+        except* OSError:  # one side reset: the other learns it at once
+            upstream[1].transport.abort()
+            self.writer.transport.abort()
+        finally:
+            upstream[1].close()
+            self.writer.close()
+
+    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answer: bool) -> None:
+        while data := await source.read(_CHUNK_BYTES):
+            self.answered, self.moved_at = answer, time.monotonic()
+            sink.write(data)
+            await sink.drain()
+        if sink.can_write_eof():
+            sink.write_eof()
+
+    def idle(self, now: float) -> bool:
+        """True if it is silent after an answer."""
+        return self.answered and now - self.moved_at >= _IDLE_S
+
+
+class Relay:
+    """The service's process and the connections to it."""
+
+    def __init__(self, order: dict[str, Any], public: socket.socket, private: socket.socket) -> None:
+        self.order, self.public, self.private = order, public, private
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.connections: dict[Connection, asyncio.Task[None]] = {}
+        self.parked: asyncio.Task[None] | None = None
+        self.serving = False
+        self.ending = False
+
+    async def run(self) -> int:
+        """Serve until the service ends; returns its exit code."""
+        loop = asyncio.get_running_loop()
+        self.accept(self.private)
+        service = await self._start()
+        loop.add_signal_handler(signal.SIGUSR1, self.unpark)
+        loop.add_signal_handler(signal.SIGUSR2, self.park)
+        ended = loop.create_task(service.wait())
+        stop = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGABRT, service.send_signal, signal.SIGABRT)
+        ready = loop.create_task(self._announce())
+        stopped = loop.create_task(stop.wait())
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if not ended.done():
+            await self._drain(all_of_it=True)
+            with contextlib.suppress(ProcessLookupError):
+                service.terminate()
+        return await ended
+
+    def unpark(self) -> None:
+        """Accept on public."""
+        if self.parked:
+            self.parked.cancel()
+            self.parked = None
+        if not self.serving:
+            self.serving = True
+            self.accept(self.public)
+
+    def park(self) -> None:
+        """Stop accepting on public and let what there is finish."""
+        if self.serving:
+            self.serving = False
+            asyncio.get_running_loop().remove_reader(self.public)
+            self.parked = asyncio.get_running_loop().create_task(self._drain(all_of_it=False))
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take every connection of *listener* from now on."""
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(64):
+            try:
+                client, _address = listener.accept()
+            except OSError:  # none left, another process was quicker, or the client is gone again
+                return
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            asyncio.get_running_loop().create_task(self._serve(client))
+
+    async def _serve(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client, limit=_CHUNK_BYTES)
+        connection = Connection(reader, writer)
+        task = asyncio.current_task()
+        if task:
+            self.connections[connection] = task
+        try:
+            await connection.relay(self.port)
+        finally:
+            self.connections.pop(connection, None)
+
+    async def _drain(self, *, all_of_it: bool) -> None:
+        """Close each connection when it is idle, and after `drain_s` whatever is left."""
+        loop = asyncio.get_running_loop()
+        if all_of_it:
+            for listener in (self.public, self.private):
+                loop.remove_reader(listener)
+        deadline = time.monotonic() + float(self.order["drain_s"])
+        while self.connections and (now := time.monotonic()) < deadline:
+            for connection in [c for c in self.connections if c.idle(now)]:
+                connection.writer.close()
+            await asyncio.sleep(0.05)
+        for connection in list(self.connections):
+            connection.writer.close()
+        await asyncio.sleep(0.1)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        own = {"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "NOTIFY_SOCKET", RELAY}
+        env = {key: self._filled(value) for key, value in os.environ.items() if key not in own}
+        argv = [self._filled(word) for word in self.order["argv"]]
+        return await asyncio.create_subprocess_exec(*argv, cwd=self.order["cwd"], env=env)
+
+    def _filled(self, text: str) -> str:
+        return text.replace("{port}", str(self.port))
+
+    async def _announce(self) -> None:
+        """Say READY=1 once the service accepts on its port."""
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+                break
+            await asyncio.sleep(0.05)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.connect(os.environ["NOTIFY_SOCKET"])
+            notify.send(b"READY=1")
+
+
+def main() -> None:
+    """Run as the relay; the sockets are descriptors 3 and 4."""
+    public, private = socket.socket(fileno=3), socket.socket(fileno=4)
+    for listener in (public, private):
+        listener.setblocking(False)
+        listener.set_inheritable(False)
+    relay = Relay(json.loads(os.environ[RELAY]), public, private)
+    try:
+        code = asyncio.run(relay.run())
+    except FileNotFoundError as fault:
+        sys.exit(f"opskit-relay: {fault}")
+    if code < 0:  # end as the service did, so that the supervisor sees the signal
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    sys.exit(code)

@@ -1,0 +1,170 @@
+"""Running processes, one per slot: start, adopt, signal, stop ladder; each exit is reported once."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from opskit.deploy.control import ChildState
+from opskit.deploy.keeper import command
+from opskit.deploy.relay import RELAY, order
+from opskit.deploy.sockets import listen
+from opskit.deploy.supervisor import process
+from opskit.deploy.supervisor.link import Held, Link
+from opskit.deploy.supervisor.logs import Output, ServiceLog, pipe
+from opskit.deploy.supervisor.state import Slot
+
+STOP_MARGIN_S = 2.0  # beyond drain_s before the stack dump
+DUMP_S = 1.5  # between the stack dump and the kill
+_KEEPER_REPORTS_S = 0.05  # an orphan's exit code comes from the keeper, a moment after its end is seen
+_NAMES = ("pid", "log", "private")
+
+
+@dataclass(slots=True)
+class Live:
+    """A process this supervisor watches."""
+
+    slot: Slot
+    pidfd: int
+    output: Output
+    ended: asyncio.Event
+
+
+class Children:
+    """Every process of this target's releases, by instance number."""
+
+    def __init__(self, target: str, state_dir: Path, link: Link, log: ServiceLog, *, public: int, notify: str) -> None:
+        self.target, self.state_dir, self.link, self.log = target, state_dir, link, log
+        self.public, self.notify = public, notify
+        self.live: dict[int, Live] = {}
+        self.tails: dict[int, tuple[str, ...]] = {}  # of the newest that ended
+        self.orphan_exits: dict[int, int] = {}
+        self.on_exit: Callable[[Slot, int | None], None] = lambda _slot, _code: None
+
+    def mark(self, instance: int) -> str:
+        """What marks this instance's processes in their environment."""
+        return f"{self.state_dir}#{instance}"
+
+    def start(self, slot: Slot) -> None:
+        """Start the process of *slot*, whose fresh `instance` is already saved. Raises OSError, ValueError."""
+        spec, number = slot.spec, slot.instance
+        with self._private_socket(slot.private_port) as private:
+            slot.private_port = private.getsockname()[1]
+            read, write = pipe()
+            self.link.store(f"{number}.log", read)
+            self.link.store(f"{number}.private", private.fileno())
+            env = process.environment(spec, notify=self.notify, instance=self.mark(number))
+            argv, cwd = process.split(spec.command), spec.release.dir
+            if spec.needs_relay:
+                env[RELAY] = order(argv, cwd=cwd, drain_s=spec.drain_s)
+                argv, cwd = command("relay", self.target), str(Path.cwd())
+            try:
+                slot.pid = process.spawn(argv, cwd=cwd, env=env, sockets=(self.public, private.fileno()), output=write)
+            finally:
+                os.close(write)
+        pidfd = os.pidfd_open(slot.pid)
+        self.link.store(f"{number}.pid", pidfd)
+        slot.state, slot.started_at = ChildState.STARTING, datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._watch(slot, pidfd, read)
+
+    def adopt(self, slot: Slot, held: Held) -> bool:
+        """Take over a process that an earlier supervisor started; False if it cannot be found alive or dead."""
+        pidfd, log = (held.fds.pop(f"{slot.instance}.{name}", None) for name in ("pid", "log"))
+        if pidfd is None or log is None:
+            process.end_strays(self.mark(slot.instance))
+            return False
+        self.orphan_exits.update(held.exits)
+        slot.pid = max(process.pid_of(pidfd), 0) or slot.pid
+        self._watch(slot, pidfd, log)
+        return True
+
+    def signal(self, slot: Slot, number: signal.Signals) -> None:
+        """Send a signal to the process of *slot*, if it has one."""
+        if live := self.live.get(slot.instance):
+            process.signal_to(live.pidfd, number)
+
+    def log_tail(self, slot: Slot) -> tuple[str, ...]:
+        """The newest lines that the slot's process printed."""
+        if live := self.live.get(slot.instance):
+            return tuple(live.output.tail)
+        return self.tails.get(slot.instance, ())
+
+    def slot_of(self, pid: int) -> Slot | None:
+        """Whose process, or process's descendant, *pid* is."""
+        with contextlib.suppress(ProcessLookupError):
+            session = os.getsid(pid)
+            return next((live.slot for live in self.live.values() if live.slot.pid in (pid, session)), None)
+        starting = [live.slot for live in self.live.values() if live.slot.state is ChildState.STARTING]
+        return starting[0] if len(starting) == 1 else None  # the sender has ended, as `systemd-notify` does
+
+    async def end(self, slot: Slot) -> None:
+        """Climb the stop ladder until the process has ended: SIGTERM, a stack dump by SIGABRT, SIGKILL."""
+        live = self.live.get(slot.instance)
+        if live is None:
+            return
+        ladder = (
+            (signal.SIGTERM, slot.spec.drain_s + STOP_MARGIN_S),
+            (signal.SIGABRT, DUMP_S),
+            (signal.SIGKILL, 5.0),
+        )
+        for number, wait_s in ladder:
+            process.signal_to(live.pidfd, number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(live.ended.wait(), wait_s)
+                return
+
+    def kill(self, slot: Slot) -> None:
+        """End a process that is not worth a drain, with a stack dump."""
+        self.signal(slot, signal.SIGABRT)
+        asyncio.get_running_loop().call_later(DUMP_S, self.signal, slot, signal.SIGKILL)
+
+    def orphan_ended(self, pid: int, code: int) -> None:
+        """The keeper reaped *pid*."""
+        self.orphan_exits[pid] = code
+
+    def _private_socket(self, port: int) -> socket.socket:
+        """A loopback socket, on the same port as before where that is still free."""
+        try:
+            return listen(f"127.0.0.1:{port}")
+        except OSError:
+            return listen("127.0.0.1:0")
+
+    def _watch(self, slot: Slot, pidfd: int, log: int) -> None:
+        loop = asyncio.get_running_loop()
+        live = Live(slot, pidfd, Output(log, self.log), asyncio.Event())
+        self.live[slot.instance] = live
+        loop.add_reader(log, self._pump, live)
+        loop.add_reader(pidfd, self._ended, live)
+
+    def _pump(self, live: Live) -> None:
+        if not live.output.pump():
+            asyncio.get_running_loop().remove_reader(live.output.fd)
+
+    def _ended(self, live: Live) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(live.pidfd)
+        loop.remove_reader(live.output.fd)
+        code = process.exit_code(live.pidfd)
+        if code is None and live.slot.pid not in self.orphan_exits:
+            loop.call_later(_KEEPER_REPORTS_S, self._finish, live, None)
+        else:
+            self._finish(live, code)
+
+    def _finish(self, live: Live, code: int | None) -> None:
+        slot = live.slot
+        code = self.orphan_exits.pop(slot.pid, code)
+        live.output.drain()
+        os.close(live.pidfd)
+        del self.live[slot.instance]
+        self.tails = {**dict(list(self.tails.items())[-9:]), slot.instance: tuple(live.output.tail)}
+        for name in _NAMES:
+            self.link.drop(f"{slot.instance}.{name}")
+        process.end_strays(self.mark(slot.instance))
+        slot.pid = 0
+        live.ended.set()
+        self.on_exit(slot, code)
