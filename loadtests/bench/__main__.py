@@ -1,0 +1,169 @@
+"""`python -m loadtests.bench [NAME …]`: run the benchmarks, print the table, keep the raw results, name regressions."""
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from loadtests.bench import fanout, servers, service
+from loadtests.bench.fanout import Stage
+from loadtests.bench.servers import Absent
+from loadtests.bench.table import Better, Figure, as_html, as_rows
+
+RESULTS = Path("bench-results")
+LOWER, HIGHER = Better.LOWER, Better.HIGHER
+Notes = list[str]
+
+
+def _peers(size: int) -> list[tuple[str, Callable[[], contextlib.AbstractContextManager[Stage]]]]:
+    return [
+        ("ws", lambda: fanout.peer_stage(lambda: servers.node("ws", "ws.js"), size)),
+        ("broadcast", lambda: fanout.peer_stage(servers.broadcast, size)),
+    ]
+
+
+def fan_out(notes: Notes) -> Iterator[Figure]:
+    """One room of 200, 32 messages in flight: all viewing, none viewing, and the peers."""
+    size, messages = 200, 3000
+    with fanout.chat_stage(size) as stage:
+        viewing = fanout.throughput(stage, messages=messages)
+    with fanout.chat_stage(size, viewing=False) as stage:
+        elsewhere = fanout.throughput(stage, messages=messages)
+    yield Figure("fanout.viewing_cpu_us", viewing.cpu_us, LOWER, 2.5)
+    yield Figure("fanout.elsewhere_cpu_us", elsewhere.cpu_us, LOWER, 2.5)
+    yield Figure("fanout.viewing_per_s", viewing.deliveries_per_s, HIGHER)
+    yield Figure("fanout.elsewhere_per_s", elsewhere.deliveries_per_s, HIGHER)
+    for name, open_stage in [*_peers(size), ("socketio", lambda: fanout.socketio_stage(size))]:
+        with _or_absent(name, notes), open_stage() as stage:
+            peer = fanout.throughput(stage, messages=messages)
+            goal = 5 if name == "socketio" else 3
+            yield Figure(f"fanout.{name}_cpu_us", peer.cpu_us, LOWER)
+            yield Figure(f"fanout.times_{name}", viewing.deliveries_per_s / peer.deliveries_per_s, HIGHER, goal)
+            yield Figure(
+                f"fanout.times_{name}_elsewhere", elsewhere.deliveries_per_s / peer.deliveries_per_s, HIGHER, goal
+            )
+
+
+def last_of_a_thousand(notes: Notes) -> Iterator[Figure]:
+    """One message to a room of 1,000 with nothing else going on, p50 from commit to the last recipient."""
+    with fanout.chat_stage(1000) as stage:
+        commit_ms, spread_ms = fanout.last_heard_ms(stage, messages=60, acked=True)
+    yield Figure("last.commit_ms", commit_ms, LOWER)
+    yield Figure("last.spread_ms", spread_ms, LOWER)
+    for name, open_stage in _peers(1000):
+        with _or_absent(name, notes), open_stage() as stage:
+            _, peer_ms = fanout.last_heard_ms(stage, messages=60, acked=False)
+            yield Figure(f"last.{name}_ms", peer_ms, LOWER)
+            yield Figure(f"last.share_of_{name}", spread_ms / peer_ms, LOWER, 1.0)
+
+
+def durable(_: Notes) -> Iterator[Figure]:
+    """Durable sends acknowledged, 100 senders in 100 rooms."""
+    found = service.durable_sends()
+    yield Figure("durable.acks_per_s", found["acks_per_s"], HIGHER, 4000)
+    yield Figure("durable.ack_p50_ms", found["ack_p50_ms"], LOWER)
+    yield Figure("durable.ack_p99_ms", found["ack_p99_ms"], LOWER, 60)
+    yield Figure("durable.cpu_us_per_message", found["cpu_us_per_message"], LOWER)
+
+
+def handshakes(_: Notes) -> Iterator[Figure]:
+    """Handshakes with token, membership and hello."""
+    yield Figure("handshakes.per_s", service.handshakes()["per_s"], HIGHER, 400)
+
+
+def idle(_: Notes) -> Iterator[Figure]:
+    """10,000 idle connections on one process."""
+    found = service.idle()
+    yield Figure("idle.kib_per_connection", found["kib_per_connection"], LOWER, 40)
+    yield Figure("idle.core_percent", found["core_percent"], LOWER, 5)
+
+
+def history(_: Notes) -> Iterator[Figure]:
+    """Pages of history, of a big room and of a small one."""
+    found = service.history()
+    yield Figure("history.newest_per_s", found["newest_per_s"], HIGHER, 600)
+    yield Figure("history.small_over_newest", found["small_per_s"] / found["newest_per_s"], LOWER, 1.2)
+    yield Figure("history.newest_over_far_back", found["newest_per_s"] / found["far_back_per_s"], LOWER, 1.2)
+
+
+def my_rooms(_: Notes) -> Iterator[Figure]:
+    """`GET /me/rooms` for a user in 500 rooms."""
+    yield Figure("my_rooms.median_ms", service.my_rooms()["median_ms"], LOWER, 20)
+
+
+def growth(_: Notes) -> Iterator[Figure]:
+    """What a delivery costs as the room grows from 10 to 5,000."""
+    costs = {}
+    for size in (10, 100, 1000, 5000):
+        with fanout.chat_stage(size) as stage:
+            costs[size] = fanout.throughput(stage, messages=max(60, 200_000 // size)).cpu_us
+        yield Figure(f"growth.room_of_{size}_cpu_us", costs[size], LOWER)
+    yield Figure("growth.5000_over_10", costs[5000] / costs[10], LOWER, 1.0)
+
+
+def storm(_: Notes) -> Iterator[Figure]:
+    """2,000 clients resume at once, 100 events behind."""
+    found = service.reconnect_storm()
+    yield Figure("storm.caught_up_s", found["caught_up_s"], LOWER, 10)
+    yield Figure("storm.others_p99_ms", found["others_p99_ms"], LOWER, 500)
+
+
+BENCHMARKS: dict[str, Callable[[Notes], Iterator[Figure]]] = {
+    "fanout": fan_out,
+    "last": last_of_a_thousand,
+    "durable": durable,
+    "handshakes": handshakes,
+    "idle": idle,
+    "history": history,
+    "my_rooms": my_rooms,
+    "growth": growth,
+    "storm": storm,
+}
+
+
+@contextlib.contextmanager
+def _or_absent(name: str, notes: Notes) -> Iterator[None]:
+    try:
+        yield
+    except Absent as why:
+        notes.append(f"{name}: absent, {why}")
+        print(f"  {name} is absent: {why}", file=sys.stderr)
+
+
+def _previous() -> dict[str, float]:
+    files = sorted(RESULTS.glob("*.json"))
+    if not files:
+        return {}
+    kept: dict[str, float] = json.loads(files[-1].read_text())["figures"]
+    return kept
+
+
+def main() -> int:
+    """Run what is asked for; exit 1 if a goal is missed, 2 for an unknown name."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
+    names = parser.parse_args().names or list(BENCHMARKS)
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there is {', '.join(BENCHMARKS)}")
+    servers.take_client_core()
+    before, figures, notes = _previous(), [], [f"{name}: {value}" for name, value in servers.versions().items()]
+    for name in names:
+        print(f"… {name}", file=sys.stderr)
+        measured = list(BENCHMARKS[name](notes))
+        figures += measured
+        for row in as_rows(measured, before):
+            print(f"{row[0]:<36}{row[1]:>14}  {row[2]:<10}{row[3]:<3}{row[4]}", flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    raw = {"at": stamp, "notes": notes, "figures": {figure.name: figure.value for figure in figures}}
+    (RESULTS / f"{stamp}.json").write_text(json.dumps(raw, indent=1, ensure_ascii=False))
+    (RESULTS / f"{stamp}.html").write_text(as_html(figures, notes))
+    print(f"raw results and plot: {RESULTS}/{stamp}.json, .html", file=sys.stderr)
+    return 1 if any(figure.reached is False for figure in figures) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

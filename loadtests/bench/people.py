@@ -1,0 +1,65 @@
+"""Accounts and rooms of the chat for a benchmark, made over its public HTTP interface."""
+
+import http.client
+import itertools
+import json
+from dataclasses import dataclass
+from typing import Any
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of throwaway accounts on a throwaway server
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A signed-in account."""
+
+    id: str
+    token: str
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What a WebSocket handshake of this person carries."""
+        return (("Authorization", f"Bearer {self.token}"), ("Sec-WebSocket-Protocol", "chat.v1"))
+
+
+class Api:
+    """One kept-alive HTTP connection to the chat."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def call(self, method: str, path: str, *, as_: Person | None = None, body: object = None) -> Any:
+        """The answer's JSON; raises `RuntimeError` for anything but 2xx."""
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if as_ is not None:
+            headers["Authorization"] = f"Bearer {as_.token}"
+        self._connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        answer = self._connection.getresponse()
+        raw = answer.read()
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {raw[:300]!r}")
+        return json.loads(raw) if raw else None
+
+    def register(self) -> Person:
+        """A new account."""
+        made = self.call("POST", "/auth/register", body={"username": f"bench{next(_numbers)}", "password": PASSWORD})
+        return Person(made["user"]["id"], made["access_token"])
+
+    def room(self, owner: Person) -> str:
+        """A new room's id."""
+        made = self.call("POST", "/rooms", as_=owner, body={"name": f"bench {next(_numbers)}"})
+        return str(made["room"]["id"])
+
+    def join(self, person: Person, room_id: str) -> None:
+        """Make *person* a member."""
+        self.call("POST", f"/rooms/{room_id}/join", as_=person)
+
+
+def crowd(api: Api, size: int) -> tuple[str, list[Person]]:
+    """A room with *size* members; the first owns it."""
+    people = [api.register() for _ in range(size)]
+    room_id = api.room(people[0])
+    for person in people[1:]:
+        api.join(person, room_id)
+    return room_id, people
