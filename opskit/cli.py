@@ -28,6 +28,16 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
+    "deploy": Verb("deploy", "put a commit into service on a target; what fails is put back"),
+    "rollback": Verb("rollback", "back to the release before"),
+    "start": Verb("service", "put the release that ran last into service again", "start_app"),
+    "stop": Verb("service", "end the service; nothing listens afterwards", "stop_app"),
+    "restart": Verb("service", "a fresh process of the same release, without downtime", "restart_app"),
+    "logs": Verb("logs", "what the service printed"),
+    "maintenance": Verb("service", "answer 503 on a target, or serve again", "maintenance_app"),
+    "unlock": Verb("service", "free the lock of a target", "unlock_app"),
+    "target": Verb("target", "have the service survive a reboot"),
+    "smoke": Verb("smoke", "check a running service from outside"),
     "doctor": Verb("doctor", "is everything here that opskit needs"),
 }
 
@@ -86,7 +96,7 @@ def main() -> None:
         print(f"opskit: {error}", file=sys.stderr)
         if error.remedy:
             print(f"        {error.remedy}", file=sys.stderr)
-        report.result(error=str(error), remedy=error.remedy, exit_code=int(error.exit_code))
+        report.result(**error.fields, error=str(error), remedy=error.remedy, exit_code=int(error.exit_code))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("opskit: interrupted", file=sys.stderr)

@@ -4,7 +4,9 @@ An error is one sentence that says what is wrong, with the values, and a remedy:
 Commands raise these; `opskit.cli.main` alone turns them into text and an exit code.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 
 class Exit(IntEnum):
@@ -20,13 +22,13 @@ class Exit(IntEnum):
 
 
 class OpskitError(Exception):
-    """What went wrong, in one sentence, and what mends it."""
+    """What went wrong, in one sentence, and what mends it. *fields* join the JSON object that tells of it."""
 
     exit_code = Exit.REFUSED
 
-    def __init__(self, what: str, *, remedy: str = "") -> None:
+    def __init__(self, what: str, *, remedy: str = "", fields: Mapping[str, Any] | None = None) -> None:
         super().__init__(what)
-        self.what, self.remedy = what, remedy
+        self.what, self.remedy, self.fields = what, remedy, dict(fields or {})
 
     def __str__(self) -> str:
         return self.what

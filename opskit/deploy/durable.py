@@ -19,9 +19,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Append one JSON line and flush it to the disk."""
+    """Append one JSON line and flush it to the disk; a line cut off before it stays a line of its own."""
     new = not path.exists()
-    with path.open("ab") as file:
+    with path.open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+            file.write(b"\n")
         file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())

@@ -70,12 +70,13 @@ def prepare(environment: Path) -> None:
     environment.mkdir(mode=0o755, parents=True, exist_ok=True)
 
 
-def mark_ready(environment: Path) -> None:
-    """Say that it is whole; an environment that the build left empty is removed instead."""
+def mark_ready(environment: Path) -> bool:
+    """Say that it is whole and return True; one that the build left empty is removed instead."""
     if not any(environment.iterdir()):
         environment.rmdir()
-        return
+        return False
     (environment / READY).touch()
+    return True
 
 
 def remove_unused(environments: Path, *, used: Iterable[str]) -> list[str]:

@@ -1,0 +1,5 @@
+"""`python -m opskit`."""
+
+from opskit.cli import main
+
+main()

@@ -1,0 +1,93 @@
+"""`opskit deploy`: put a commit into service on a target."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from opskit.deploy import deploying, source
+from opskit.deploy.context import Context, open_context
+from opskit.deploy.deploying import Wish
+from opskit.deploy.run import Run
+from opskit.deploy.steps import Detached
+from opskit.errors import UsageFault
+from opskit.report import Report
+from opskit.verbs.deploying import confirm, last_line, show_plan, stop_like_ctrl_c
+from opskit.verbs.options import DryRun, JsonLines, Target, Yes
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+Ref = Annotated[str, typer.Argument(help="A tag, branch, version or commit; default: the newest release on main.")]
+
+
+@app.command()
+def deploy(
+    ref: Ref = "",
+    *,
+    target: Target = "",
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return after cut-over; the supervisor watches.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the one that was cut off.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Take back the one that was cut off.")] = False,
+    break_glass: Annotated[
+        str, typer.Option("--break-glass", metavar="WHY", help="Pass freeze windows and `require`; it is recorded.")
+    ] = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: JsonLines = False,
+) -> None:
+    """Put a commit into service without refusing a connection; what fails is put back.
+
+    Example: opskit deploy v1.2.0 --target local
+    """
+    if (resume or abort) and (ref or break_glass or no_wait or (resume and abort)):
+        raise UsageFault("--resume and --abort go alone: what is half-done knows its release", remedy="drop the rest")
+    context = open_context(Report(as_json=json), target)
+    wish = Wish(ref=ref, wait=not no_wait, break_glass=break_glass)
+    if dry_run:
+        show_plan(context, deploying.planned(context, wish))
+        return
+    stop_like_ctrl_c()
+    if abort:
+        run = deploying.abort(context)
+        context.report.say(f"taken back: {run.intent.kind} of {run.intent.version}")
+        last_line(run)
+        return
+    if not resume:
+        _say_what_goes(context, ref, yes=yes)
+    try:
+        run = deploying.resume(context) if resume else deploying.deploy(context, wish)
+    except Detached:
+        context.report.say(f"see how it goes on: opskit status --target {context.name}")
+        raise
+    _say_where(context, run)
+    last_line(run)
+
+
+def _say_what_goes(context: Context, ref: str, *, yes: bool) -> None:
+    wanted = source.resolve(context.git, context.config, ref)
+    dirty = source.dirty_files(context.git)
+    if dirty and wanted.commit == source.head(context.git):
+        files = "1 changed or new file here is" if dirty == 1 else f"{dirty} changed or new files here are"
+        context.report.warn(f"{files} not part of it: the commit {wanted.commit[:12]} is deployed")
+    confirm(f"Deploy {wanted.version} ({wanted.commit[:12]}) to {context.name}?", yes=yes)
+
+
+def _say_where(context: Context, run: Run) -> None:
+    say = context.report.say
+    status = run.control.status()
+    end = "opskit stop"
+    if len(context.config.targets) > 1:
+        end += f" --target {context.name}"
+    if _has_stop_target(context.git.directory):
+        end = f"make stop (or {end})"
+    say()
+    say(f"{run.intent.version} serves {status.public_url}")
+    say(f"logs: opskit logs -f, or {context.layout.logs}")
+    say(f"stop: {end}")
+
+
+def _has_stop_target(root: Path) -> bool:
+    try:
+        return any(line.startswith("stop:") for line in (root / "Makefile").read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,155 @@
+"""`opskit start`, `stop`, `restart`, `maintenance` and `unlock`: the service on a target, as it stands."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from opskit.deploy import deploying, lock, records
+from opskit.deploy.context import Context, open_context
+from opskit.deploy.control import Control, Status, ensure_running
+from opskit.errors import Refused
+from opskit.report import Report
+from opskit.verbs.deploying import confirm
+from opskit.verbs.options import DryRun, Json, Target, Yes
+
+start_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+stop_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+restart_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+maintenance_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+unlock_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@start_app.command()
+def start(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
+    """Put the release that ran last into service again.
+
+    Example: opskit start
+    """
+    context = open_context(Report(as_json=json), target)
+    control = Control(context.layout.state_dir)
+    if control.alive() and (status := control.status()).running is not None:
+        _tell(context, status, "is in service already:")
+        return
+    if not (context.layout.state_dir / "state.json").exists():
+        raise Refused(f"nothing was ever deployed to target {context.name}", remedy="opskit deploy")
+    if dry_run:
+        _plan(context, f"start what ran last on target {context.name} at {context.target.bind}")
+        return
+    confirm(f"Start target {context.name}?", yes=yes)
+    with lock.held(context.layout.lock, target=context.name, operation="start"):
+        control = ensure_running(context.name, context.layout.state_dir, context.target.bind)
+        _tell(context, control.start(), "is in service:")
+
+
+@stop_app.command()
+def stop(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
+    """End the service and what holds it up; nothing listens afterwards.
+
+    Example: opskit stop
+    """
+    context = open_context(Report(as_json=json), target)
+    control = Control(context.layout.state_dir)
+    alive = control.alive()
+    if dry_run:
+        _plan(context, f"end target {context.name}" if alive else f"nothing: target {context.name} does not run")
+        return
+    if alive:
+        confirm(f"End the service on target {context.name}?", yes=yes)
+        with lock.held(context.layout.lock, target=context.name, operation="stop"):
+            records.catch_up(context)
+            control.stop()
+    context.report.say(f"target {context.name} is stopped" if alive else f"target {context.name} was not running")
+    context.report.result(target=context.name, stopped=alive)
+
+
+@restart_app.command()
+def restart(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
+    """Replace the running process by a fresh one of the same release, without refusing a connection.
+
+    Example: opskit restart
+    """
+    context = open_context(Report(as_json=json), target)
+    if dry_run:
+        _plan(context, f"a fresh process of the running release on target {context.name}, then the old one drains")
+        return
+    confirm(f"Restart target {context.name}?", yes=yes)
+    with lock.held(context.layout.lock, target=context.name, operation="restart"):
+        deploying.refuse_if_half_done(context)
+        _tell(context, Control(context.layout.state_dir).restart(), "is in service anew:")
+
+
+@maintenance_app.command()
+def maintenance(
+    switch: Annotated[Switch, typer.Argument(help="on: answer 503 with Retry-After. off: serve again.")],
+    *,
+    target: Target = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Answer every request with 503 and Retry-After, or serve again.
+
+    Example: opskit maintenance on
+    """
+    context = open_context(Report(as_json=json), target)
+    if dry_run:
+        _plan(context, f"maintenance {switch.value} on target {context.name}")
+        return
+    if switch is Switch.ON:
+        confirm(f"Answer 503 on target {context.name} until `opskit maintenance off`?", yes=yes)
+    with lock.held(context.layout.lock, target=context.name, operation=f"maintenance {switch.value}"):
+        status = Control(context.layout.state_dir).maintenance(switch is Switch.ON)
+    context.report.say(f"maintenance is {switch.value}: {status.public_url}")
+    context.report.result(target=context.name, maintenance=status.maintenance, url=status.public_url)
+
+
+@unlock_app.command()
+def unlock(
+    *,
+    target: Target = "",
+    force: Annotated[bool, typer.Option("--force", help="Also from a holder that is not proven gone.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Free the lock of a target. One whose holder is provably gone frees itself.
+
+    Example: opskit unlock
+    """
+    context = open_context(Report(as_json=json), target)
+    holder = lock.holder_of(context.layout.lock)
+    if dry_run:
+        _plan(context, f"free the lock held by {holder}" if holder else "nothing: the target is not locked")
+        return
+    if holder and force:
+        confirm(f"Take the lock from {holder}?", yes=yes)
+    if holder:
+        lock.free(context.layout.lock, force=force)
+    context.report.say(f"freed: {holder}" if holder else f"target {context.name} is not locked")
+    context.report.result(target=context.name, freed=str(holder) if holder else None)
+
+
+def _plan(context: Context, does: str) -> None:
+    context.report.say(f"would do: {does}")
+    context.report.result(target=context.name, plan=[does])
+
+
+def _tell(context: Context, status: Status, verb: str) -> None:
+    running = status.running
+    version = running.release.version if running else ""
+    context.report.say(f"{version} {verb} {status.public_url}")
+    context.report.result(
+        target=context.name,
+        release=version,
+        commit=running.release.commit if running else None,
+        pid=running.pid if running else None,
+        url=status.public_url,
+    )
