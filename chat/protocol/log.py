@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chat.protocol.events import RoomEvent
+from chat.protocol.models import RoomState, User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,24 @@ class UserEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceEvent:
+    """Someone's first connection to the service came, or the last one went; `n` grows with every such change."""
+
+    n: int
+    user: User
+    online: bool
+    last_active: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Where one user stands, in one consistent read: `n` is the head of the user's own log."""
+
+    n: int
+    rooms: list[RoomState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
     """What one transaction of this process made durable, in commit order.
 
@@ -54,4 +73,5 @@ class Committed:
 
     rooms: tuple[RoomEvent, ...] = ()
     users: tuple[UserEvent, ...] = ()
+    presence: tuple[PresenceEvent, ...] = ()
     origins: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,1 @@
+"""Who someone is: passwords, keys and tokens, sessions, tickets."""

@@ -1,0 +1,1 @@
+"""The verbs of the `chat` command line, one module for each family."""

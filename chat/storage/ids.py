@@ -1,0 +1,24 @@
+"""Ids, instants and digests as they are stored and shown."""
+
+import base64
+import hashlib
+import os
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def new_id(kind: str, *, now_ms: int) -> str:
+    """A new id such as `m_…`: it begins with the time, so that rows made together lie together in an index."""
+    raw = now_ms.to_bytes(6, "big") + os.urandom(9)
+    return f"{kind}_{base64.b32hexencode(raw).decode().lower()}"
+
+
+def rfc3339(ms: int) -> str:
+    """Milliseconds since 1970 as RFC 3339 in UTC: `2026-11-22T23:12:00.123Z`."""
+    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def digest(secret: str) -> bytes:
+    """What is stored of a random secret (256 bits: no salt or stretching needed)."""
+    return hashlib.sha256(secret.encode()).digest()

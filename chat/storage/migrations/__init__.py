@@ -1,0 +1,1 @@
+"""Alembic migrations: each sets `schema`, and `oldest_compatible` where it contracts."""

@@ -1,0 +1,224 @@
+"""The one writer of a process: a queue drained into one transaction at a time (group commit)."""
+
+import asyncio
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from chat.protocol.errors import Fault, Unavailable
+from chat.protocol.log import Committed
+from chat.storage.connection import Connection, DatabaseUnavailable
+from chat.storage.transaction import Kind, Transaction, single
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+QUEUE_SIZE = 20_000
+BATCH_SIZE = 1_000
+DOORBELL_S = 0.02  # SQLite tells of other processes' commits only when asked
+
+PROBE_DEADLINE_S = 3.0
+
+log = structlog.get_logger()
+
+
+@single
+async def _probe(tx: Transaction, _: None) -> None:
+    """Write something that changes nothing."""
+    await tx.rows("UPDATE meta SET value = value WHERE key = 'schema'")
+
+
+@dataclass(slots=True, eq=False)
+class _Op(Generic[A, R]):
+    kind: Kind[A, R]
+    ask: A
+    done: asyncio.Future[R]
+    acknowledge: Callable[[R], None] | None
+    refuse: Callable[[Fault], None] | None
+
+    def settle(self, outcome: R | Fault) -> None:
+        """Tell the caller: the callback at once, the future's waiter when the event loop gets to it."""
+        if isinstance(outcome, Fault):
+            _call(self.refuse, outcome)
+            if not self.done.done():
+                self.done.set_exception(outcome)
+                self.done.exception()  # a caller that only takes callbacks need not fetch it
+            return
+        _call(self.acknowledge, outcome)
+        if not self.done.done():
+            self.done.set_result(outcome)
+
+    def fail(self, fault: Exception) -> None:
+        """Tell the caller of a bug."""
+        if not self.done.done():
+            self.done.set_exception(fault)
+
+
+class Writer:
+    """Makes everything durable, in the order submitted.
+
+    After each commit the operations are acknowledged and then `on_commit` is called, all in one go: no waiter runs in
+    between. An operation is stored whole or not at all; cancelling its waiter does not take it back.
+    """
+
+    def __init__(
+        self, url: str, *, on_commit: Callable[[Committed], None], now: Callable[[], float] = time.time
+    ) -> None:
+        self._connection = Connection(url)
+        self._on_commit, self._now = on_commit, now
+        self._queue: deque[_Op[Any, Any]] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._broken = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._rings: list[Callable[[], None]] = []
+        self._data_version: int | None = None
+        self.on_batch: Callable[[int, float], None] = lambda _size, _seconds: None  # for metrics
+
+    async def open(self) -> None:
+        """Open the connection and start; raises `DatabaseUnavailable`."""
+        await self._connection.open()
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
+
+    async def close(self) -> None:
+        """Finish what is queued, then close. Later submissions are `Unavailable`."""
+        self._closing = True
+        self._wake.set()
+        if self._tasks:
+            writing, listening = self._tasks
+            await writing
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+        await self._connection.close()
+
+    async def works(self) -> bool:
+        """Whether a transaction could be committed now, found out by writing one if the last one failed."""
+        if not self._broken:
+            return True
+        try:
+            async with asyncio.timeout(PROBE_DEADLINE_S):
+                await self.submit(_probe, None)
+        except (Unavailable, TimeoutError):
+            return False
+        return True
+
+    def on_ring(self, callback: Callable[[], None]) -> None:
+        """Call *callback* whenever another process has committed something."""
+        self._rings.append(callback)
+
+    def submit(
+        self,
+        kind: Kind[A, R],
+        ask: A,
+        *,
+        acknowledge: Callable[[R], None] | None = None,
+        refuse: Callable[[Fault], None] | None = None,
+    ) -> asyncio.Future[R]:
+        """Queue one operation; the future has its result, its `Fault`, or `Unavailable`.
+
+        Exactly one of *acknowledge* and *refuse* is called, right after the commit and before `on_commit`, in the
+        order submitted. Raises `Unavailable` at once when the queue is full.
+        """
+        if self._closing or len(self._queue) >= QUEUE_SIZE:
+            raise Unavailable("too much is waiting to be written", retry_after_ms=1000)
+        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Op(kind, ask, done, acknowledge, refuse))
+        self._wake.set()
+        return done
+
+    async def _run(self) -> None:
+        while self._queue or not self._closing:
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            await asyncio.sleep(0)  # whoever is ready in this turn of the loop shares the commit
+            size = min(len(self._queue), BATCH_SIZE)
+            await self._write([self._queue.popleft() for _ in range(size)])
+
+    async def _write(self, batch: list[_Op[Any, Any]]) -> None:
+        started = time.perf_counter()
+        try:
+            await self._commit(batch)
+        except (sqlite3.Error, DatabaseUnavailable) as fault:
+            if isinstance(fault, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                await self._write_alone(batch, fault)
+                return
+            self._broken = True
+            log.warning("writer.unavailable", cause=str(fault), operations=len(batch))
+            for op in batch:
+                op.settle(DatabaseUnavailable(fault))
+        except Exception as fault:  # noqa: BLE001 - boundary: a bug in one operation must not stop the writer
+            await self._write_alone(batch, fault)
+        else:
+            self.on_batch(len(batch), time.perf_counter() - started)
+
+    async def _write_alone(self, batch: list[_Op[Any, Any]], fault: Exception) -> None:
+        """Something in *batch* has a bug: give each operation a transaction of its own, so that only that one fails."""
+        if len(batch) == 1:
+            log.error("writer.bug", kind=batch[0].kind.name, exc_info=fault)
+            batch[0].fail(fault)
+            return
+        for op in batch:
+            await self._write([op])
+
+    async def _commit(self, batch: Sequence[_Op[Any, Any]]) -> None:
+        if self._broken:
+            await self._reopen()
+        tx = Transaction(self._connection, int(self._now() * 1000))
+        outcomes: list[Any] = []
+        try:
+            await tx.rows("BEGIN IMMEDIATE")
+            for kind, ops in _runs(batch):
+                outcomes += await kind.apply(tx, [op.ask for op in ops])
+            await tx.rows("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # nothing to roll back, or the connection is broken: it gets reopened
+                await tx.rows("ROLLBACK")
+            raise
+        for op, outcome in zip(batch, outcomes, strict=True):
+            op.settle(outcome)
+        _call(self._on_commit, tx.committed)
+
+    async def _reopen(self) -> None:
+        await self._connection.close()
+        await self._connection.open()
+        self._broken, self._data_version = False, None
+
+    async def _listen(self) -> None:
+        """Ring when `PRAGMA data_version` moves: on this connection only others' commits move it."""
+        while True:
+            await asyncio.sleep(DOORBELL_S)
+            try:
+                found = await self._connection.row("PRAGMA data_version")
+            except sqlite3.Error:
+                continue  # while the connection is broken there is nothing to hear
+            version = found[0] if found else None
+            if version != self._data_version:
+                self._data_version = version
+                for callback in self._rings:
+                    callback()
+
+
+def _runs(batch: Sequence[_Op[Any, Any]]) -> Iterator[tuple[Kind[Any, Any], list[_Op[Any, Any]]]]:
+    """Neighbours of one kind, in the order submitted."""
+    for _, run in groupby(batch, key=lambda op: id(op.kind)):
+        ops = list(run)
+        yield ops[0].kind, ops
+
+
+def _call(callback: Callable[[R], None] | None, value: R) -> None:
+    if callback is None:
+        return
+    try:
+        callback(value)
+    except Exception:
+        log.exception("writer.listener_failed")
