@@ -1,6 +1,7 @@
 """HTTP as the checks speak it: one kept-alive client, and answers that know what they should have been."""
 
 import ipaddress
+import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +36,11 @@ class Answer:
     def kind(self) -> str:
         """The media type without parameters."""
         return str(self.headers.get("content-type", "")).partition(";")[0].strip()
+
+    @property
+    def code(self) -> Any:
+        """The problem's code, else the status."""
+        return self.body["code"] if isinstance(self.body, dict) and "code" in self.body else self.status
 
     def must_be(self, *statuses: int) -> Any:
         """The body, if the status is one of *statuses*; raises `CheckFailed` naming what came instead."""
@@ -104,6 +110,9 @@ class Http:
     def call(self, method: str, path: str, **arguments: Any) -> Answer:
         """One request. The token is a header, never part of what an error shows."""
         headers = dict(arguments.pop("headers", None) or {})
+        if (body := arguments.pop("json", None)) is not None:
+            headers["Content-Type"] = "application/json"
+            arguments["content"] = json.dumps(body)  # escapes, so that half a surrogate reaches the service too
         if self.token and "Authorization" not in headers:
             headers["Authorization"] = f"Bearer {self.token}"
         request = f"{method} {path}"

@@ -98,6 +98,10 @@ class Visit:
             member.http.post(f"/rooms/{room['id']}/join").must_be(200)
         return room
 
+    def close_room(self, room: dict[str, Any]) -> None:
+        """Remove one room before the end."""
+        self._remove_room(room["id"])
+
     def remove_rooms(self) -> None:
         """Remove the rooms this visit made; raises `CheckFailed` if one stays."""
         _raise_first([fault for room_id in list(self._rooms) for fault in _attempt(self._remove_room, room_id)])

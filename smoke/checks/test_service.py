@@ -35,8 +35,8 @@ def test_readiness(outsider: Http) -> None:
 def test_version(outsider: Http) -> None:
     """it says which version and commit it is (GET /version)"""
     answer = outsider.get("/version")
-    for field in ("version", "commit"):
-        true(f"a {field} in GET /version", bool(answer.must_have(200, field)), seen=answer.body)
+    true("a version in GET /version", bool(answer.must_have(200, "version")), seen=answer.body)
+    answer.must_have(200, "commit")  # null where the service was not deployed from a commit
     started = answer.must_have(200, "started_at")
     true("started_at in RFC 3339, UTC, with milliseconds", bool(RFC3339_MS.fullmatch(str(started))), seen=started)
 
