@@ -7,6 +7,7 @@ from chat.text.bodies import content, emoji, opaque_id, password, preview
 from chat.text.faults import TextFault, UsernameReserved
 from chat.text.gates import gate
 from chat.text.keys import KEY_VERSION, DisplayName, Key
+from chat.text.loading import warm_up
 from chat.text.names import RoomName, UserName, room_name, room_query, username, username_key
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "room_query",
     "username",
     "username_key",
+    "warm_up",
 ]
