@@ -8,10 +8,10 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export REQUIRE
 
-.PHONY: help install run stop test check format lock clean
+.PHONY: help install run stop test test-slow check format lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 install: $(VENV)/.run-ready ## set up .venv with what `chat` and `opskit` need
 
@@ -23,6 +23,9 @@ stop: install ## end the service that `make run` started
 
 test: $(VENV)/.dev-ready ## run the tests; REQUIRE=all fails where it would skip; TESTS="-k name" chooses
 	@$(BIN)/python -m pytest -m "not slow" $(TESTS)
+
+test-slow: $(VENV)/.dev-ready ## run what `make test` leaves out: load, soak and crash matrices
+	@$(BIN)/python -m pytest -m slow --timeout 900 $(TESTS)
 
 check: $(VENV)/.dev-ready ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

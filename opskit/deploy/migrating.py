@@ -118,7 +118,7 @@ def migrate(run: Run, shown: Shown) -> None:
     if not _pending(run, shown):
         return
     _command(run.context, "migrate", run.release)
-    run.migrated = True
+    run.migrated = bool(run.context.target.schema)  # without it nobody knows whether anything was pending
 
 
 def _pending(run: Run, shown: Shown) -> bool:

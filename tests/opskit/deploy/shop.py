@@ -1,8 +1,10 @@
 """A repository with a small service, and the real opskit called in it: what tests of deploys stand on."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -174,6 +176,20 @@ class Shop:
             return self.get().split(" ")[0]
         except (OSError, urllib.error.HTTPError):
             return ""
+
+    def crash_until_rolled_back(self) -> None:
+        """Kill the service each time it is there, until the supervisor gives production back."""
+
+        def left() -> bool:
+            running = self.status.running
+            if self.status.parked is not None and self.status.parked.bad:
+                return True
+            if running is not None and running.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(running.pid, signal.SIGKILL)
+            return False
+
+        wait_for(left, within_s=60, what="rollback by the supervisor")
 
     def end(self) -> None:
         """Leave nothing running."""

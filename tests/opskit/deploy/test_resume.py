@@ -1,0 +1,100 @@
+"""`kill -9` of `opskit deploy` after every step: production serves one whole release, and both ways out end well."""
+
+import signal
+import subprocess
+import time
+
+import pytest
+
+from opskit.deploy.operation import half_done
+from tests.opskit.deploy.shop import PYTHON, Shop, wait_for
+
+STEPS = ["export", "build", "start", "health", "smoke", "cut over", "smoke in public", "version", "record"]
+
+
+def kill_in(shop: Shop, step: str, phase: str) -> None:
+    """Run a deploy and kill it as soon as its journal says that *step* has started or finished."""
+    with subprocess.Popen(
+        [PYTHON, "-m", "opskit", "deploy"],
+        cwd=shop.path,
+        env=shop.call_env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        journal = shop.state_dir / "operation.jsonl"
+        mark = f'"{phase}": "{step}"'
+
+        def seen() -> bool:
+            try:
+                return mark in journal.read_text()
+            except FileNotFoundError:
+                return False
+
+        deadline = time.monotonic() + 20
+        while not seen() and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.0005)
+        child.send_signal(signal.SIGKILL)
+
+
+def is_one_whole_release(shop: Shop) -> bool:
+    return shop.serves in {"1.0.0", "1.1.0"}
+
+
+@pytest.mark.parametrize("way", ["--resume", "--abort"])
+@pytest.mark.parametrize(
+    ("step", "phase"),
+    [
+        pytest.param(step, phase, marks=[] if (step, phase) == ("cut over", "started") else [pytest.mark.slow])
+        for step in STEPS
+        for phase in ("started", "finished")
+        if (step, phase) != ("record", "finished")
+    ],
+)
+def test_a_deploy_killed_at_any_step_ends_well_either_way(running: Shop, step: str, phase: str, way: str) -> None:
+    running.configure(build="echo built > built.txt")
+    running.commit("v1.1.0")
+    kill_in(running, step, phase)
+    assert is_one_whole_release(running)
+    half = half_done(running.state_dir / "operation.jsonl")
+    if half is None:  # it was killed between its last record and its end
+        assert running.serves == "1.1.0"
+        return
+    assert (half.intent.kind, half.intent.version) == ("deploy", "1.1.0")
+    refused = running.deploy()
+    assert refused.code == 3
+    assert "half-done deploy of 1.1.0" in refused.last["error"]
+    ran = running.deploy(way)
+    assert ran.code == 0, ran.err
+    assert running.serves == ("1.1.0" if way == "--resume" else "1.0.0")
+    assert running.status.candidate is None
+    assert half_done(running.state_dir / "operation.jsonl") is None
+    assert running.deploy().code == 0
+
+
+@pytest.mark.slow
+def test_a_first_deploy_that_is_taken_back_leaves_nothing_running(shop: Shop) -> None:
+    kill_in(shop, "cut over", "finished")
+    ran = shop.deploy("--abort")
+    assert ran.code == 0, ran.err
+    assert not shop.control.alive()
+
+
+def test_an_interrupted_deploy_puts_itself_back(running: Shop) -> None:
+    running.configure(smoke="touch $DATA_DIR/at-smoke; sleep 30")
+    running.commit("v1.1.0")
+    with subprocess.Popen(
+        [PYTHON, "-m", "opskit", "deploy"],
+        cwd=running.path,
+        env=running.call_env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        wait_for((running.state_dir / "at-smoke").exists)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(30) == 130
+        assert child.stderr is not None
+        assert "Traceback" not in child.stderr.read()
+    assert running.serves == "1.0.0"
+    assert running.status.candidate is None
+    assert half_done(running.state_dir / "operation.jsonl") is None
