@@ -51,6 +51,7 @@ class LaunchSpec:
     ready_s: float = 30
     drain_s: float = 5
     health: str = "/readyz"
+    alert_command: str = ""  # told of crash loops and failed bakes: one JSON object on its stdin
 
     @property
     def needs_relay(self) -> bool:
@@ -198,13 +199,12 @@ class Control:
         health_every_s: float = 5,
         smoke_command: str = "",
         smoke_every_s: float = 60,
-        alert_command: str = "",
     ) -> None:
         """Have the supervisor watch the running release for *minutes*; see `status().bake`.
 
         `{url}` in *smoke_command* is the URL to test; it runs in the release's environment. On a failure that the
-        parked release does not share, production goes back to it and *alert_command* gets the verdict on stdin (JSON).
-        A bake under way ends as superseded.
+        parked release does not share, production goes back to it; `status().bake.verdict` and the release's
+        `alert_command` tell. A bake under way ends as superseded.
         """
         self._ask(
             "bake",
@@ -212,7 +212,6 @@ class Control:
             health_every_s=health_every_s,
             smoke_command=smoke_command,
             smoke_every_s=smoke_every_s,
-            alert_command=alert_command,
         )
 
     def end_bake(self, why: str = "superseded") -> None:
@@ -243,10 +242,13 @@ class Control:
 
     def stop(self) -> None:
         """End service, supervisor and keeper; returns when nothing listens and all are gone. Fine if none is up."""
+        from opskit.deploy.supervisor.bringup import end_strays  # imports this module
+
         try:
             with self._connect(timeout_s=1) as probe:
                 keeper = _peer_pid(probe)
         except OSError:
+            end_strays(self.state_dir)
             return
         with contextlib.suppress(ProcessLookupError):
             keeper_fd = os.pidfd_open(keeper)
@@ -260,6 +262,7 @@ class Control:
                     select.select([keeper_fd], [], [], 15)
             finally:
                 os.close(keeper_fd)
+        end_strays(self.state_dir)
 
     def _connect(self, *, timeout_s: float) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -26,6 +27,7 @@ HELD = "OPSKIT_KEEPER_HELD"  # JSON {name: descriptor}, over an exec
 SUPERVISOR = "OPSKIT_KEEPER_SUPERVISOR"  # the supervisor's process id, over an exec
 CHANNEL = 3
 _PR_SET_CHILD_SUBREAPER = 36
+_NOFILE = 65536  # descriptors a service may have; a shell's 1024 are few for one with a socket per user
 _ERR_LIMIT_BYTES = 1_000_000
 
 
@@ -226,6 +228,9 @@ def _inherited(state_dir: Path) -> dict[str, int]:
 def main() -> NoReturn:
     """Run as the keeper of the target named on the command line, from the directory of the copy."""
     target, state_dir = sys.argv[1], Path.cwd().parents[1]
+    os.umask(0o022)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _NOFILE) if hard > 0 else _NOFILE, hard))
     with contextlib.suppress(OSError):  # without it orphans go to init: their exit status is then unknown
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:

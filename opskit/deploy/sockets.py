@@ -47,16 +47,16 @@ def url_of(listener: socket.socket) -> str:
 def holder_of(bind: str) -> int | None:
     """The process that listens on the port of *bind*; None if there is none or it is another user's."""
     port = f"{parse_bind(bind)[1]:04X}"
-    inodes = set()
+    sockets = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             rows = [line.split() for line in Path(table).read_text(encoding="ascii").splitlines()[1:]]
-            inodes |= {row[9] for row in rows if row[3] == "0A" and row[1].endswith(":" + port)}
+            sockets |= {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and row[1].endswith(":" + port)}
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             with contextlib.suppress(OSError):  # gone by now, or not ours to look into
                 for fd in (process / "fd").iterdir():
-                    if str(fd.readlink()) in {f"socket:[{inode}]" for inode in inodes}:
+                    if str(fd.readlink()) in sockets:
                         return int(process.name)
     return None
 

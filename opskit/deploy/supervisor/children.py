@@ -48,7 +48,7 @@ class Children:
 
     def mark(self, instance: int) -> str:
         """What marks this instance's processes in their environment."""
-        return f"{self.state_dir}#{instance}"
+        return process.instance_mark(self.state_dir, instance)
 
     def start(self, slot: Slot) -> None:
         """Start the process of *slot*, whose fresh `instance` is already saved. Raises OSError, ValueError."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ def install(state_dir: Path) -> Copy:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         (fresh / "copy.json").write_text(json.dumps({"id": copy.id, "version": copy.version}), encoding="utf-8")
+        _prove(fresh)
         fresh.rename(home / copy.id)
     link = home / "current.new"
     link.unlink(missing_ok=True)
@@ -92,6 +94,16 @@ def install(state_dir: Path) -> Copy:
     for path in sorted(older, key=lambda path: path.stat().st_mtime)[: -(KEPT - 1)]:
         shutil.rmtree(path, ignore_errors=True)
     return copy
+
+
+def _prove(copy: Path) -> None:
+    """Import all of *copy* as its processes will; a keeper that cannot would take the service down with it."""
+    statement = "; ".join(f"import {module}" for module in PROGRAMS.values())
+    command = [interpreter(), "-E", "-s", "-S", "-c", statement]
+    tried = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=60, check=False)
+    if tried.returncode:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise OSError(f"the copy does not run with {interpreter()}: {tried.stderr.strip().splitlines()[-1]}")
 
 
 def interpreter() -> str:

@@ -106,11 +106,27 @@ def exit_code(pidfd: int) -> int | None:
     return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
 
 
-def end_strays(instance: str) -> None:
-    """Kill whatever still runs of *instance*: workers that outlived their parent, or a start nobody recorded."""
-    mark = f"{INSTANCE}={instance}".encode()
+def end_strays(mark: str, *, every_instance: bool = False) -> int:
+    """Kill whatever still runs of instance *mark*: workers that outlived their parent, or a start nobody recorded.
+
+    With *every_instance*, of all instances whose mark begins so. Returns how many there were.
+    """
+    found = 0
     for process in Path("/proc").iterdir():
         if process.name.isdecimal() and int(process.name) != os.getpid():
             with contextlib.suppress(OSError):  # gone, or another user's
-                if mark in (process / "environ").read_bytes().split(b"\0"):
+                own = _mark_of((process / "environ").read_bytes())
+                if own == mark or (every_instance and own.startswith(mark)):
+                    found += 1
                     os.kill(int(process.name), signal.SIGKILL)
+    return found
+
+
+def _mark_of(environ: bytes) -> str:
+    name = INSTANCE.encode() + b"="
+    return next((os.fsdecode(entry[len(name) :]) for entry in environ.split(b"\0") if entry.startswith(name)), "")
+
+
+def instance_mark(state_dir: Path, instance: int | str) -> str:
+    """What marks the processes of one instance; with "" the beginning of every mark of *state_dir*."""
+    return f"{state_dir}#{instance}"

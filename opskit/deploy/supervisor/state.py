@@ -55,7 +55,6 @@ class BakeOrder:
     health_every_s: float
     smoke_command: str
     smoke_every_s: float
-    alert_command: str
     exits_before: int = 0
 
 

@@ -1,7 +1,8 @@
 """A service that speaks the socket protocol, standard library only, with faults on demand.
 
-FAULT in its environment: never_ready, crash_at_once, ignore_term, fail_health. GET /crash ends it at once,
-GET /env shows its environment, anything else answers "VERSION PID".
+FAULT in its environment: never_ready, crash_at_once, ignore_term, fail_health; CRASH_IF and FAIL_IF name a file that,
+while it exists, makes it crash at its start, or answer 503 to GET /readyz; START_S delays READY. GET /crash ends it
+at once, GET /env shows its environment, GET /say logs a line, anything else answers "VERSION PID".
 """
 
 import json
@@ -11,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 FAULT = os.environ.get("FAULT", "")
 
@@ -58,7 +60,9 @@ class Service:
                 status, body = "200 OK", f"{os.environ['OPSKIT_VERSION']} {os.getpid()}\n"
                 if path == "/env":
                     body = json.dumps(dict(os.environ))
-                if path == "/readyz" and FAULT == "fail_health":
+                if path == "/readyz" and (
+                    FAULT == "fail_health" or Path(os.environ.get("FAIL_IF", "/nowhere")).exists()
+                ):
                     status = "503 Service Unavailable"
                 if path == "/say":
                     print("said", flush=True)
@@ -79,7 +83,7 @@ class Service:
 
 def main() -> None:
     print(f"service {os.environ.get('OPSKIT_VERSION')} starts with fault {FAULT!r}", flush=True)
-    if FAULT == "crash_at_once":
+    if FAULT == "crash_at_once" or Path(os.environ.get("CRASH_IF", "/nowhere")).exists():
         print("cannot open the database", file=sys.stderr, flush=True)
         sys.exit(7)
     service = Service()
@@ -89,6 +93,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     for name, wanted in (("public", service.public), ("private", always)):
         threading.Thread(target=service.accept, args=(name, wanted), daemon=True).start()
+    time.sleep(float(os.environ.get("START_S", "0")))
     if FAULT != "never_ready":
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.connect(os.environ["NOTIFY_SOCKET"])
