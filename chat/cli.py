@@ -2,7 +2,7 @@
 
 import typer
 
-from chat.commands import migrate
+from chat.commands import migrate, serve
 
 app = typer.Typer(
     name="chat",
@@ -18,6 +18,7 @@ def _chat() -> None:
     """A real-time chat server."""
 
 
+app.command("serve")(serve.run)
 app.command("migrate")(migrate.run)
 
 

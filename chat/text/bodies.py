@@ -5,7 +5,7 @@ import re
 from chat.text.faults import TextFault, named
 from chat.text.gates import gate
 from chat.text.graphemes import exceeds, first
-from chat.text.pinned import BLANK, normalize
+from chat.text.pinned import BIDI_CONTROLS, BLANK, normalize
 from chat.text.rgi import canonical
 
 CONTENT_BYTES = 16 * 1024
@@ -16,7 +16,7 @@ NFC_SHRINKS_BY = 4  # at most: a letter with three marks becomes one code point
 ID_BYTES = 64
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_VISIBLE = re.compile(f"[^{BLANK}]")
+_VISIBLE = re.compile(f"[^{BLANK}{BIDI_CONTROLS}]")
 _OPAQUE_ID = re.compile(f"[ -~]{{1,{ID_BYTES}}}")
 
 

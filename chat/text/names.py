@@ -24,7 +24,7 @@ USER_GRAPHEMES = 32
 USER_BYTES = 2048
 MARKS_PER_CLUSTER = 8
 RESERVED = frozenset({"admin", "system", "everyone", "here", "all", "root", "moderator", "support"})
-CACHED_NAMES = 1024
+CACHED_NAMES = 2048
 
 _RULES = {  # PRECIS rule -> what people are told
     "spaces": "spaces are not allowed",
@@ -65,8 +65,8 @@ def room_name(raw: str) -> RoomName:
     """Return the room name that *raw* spells.
 
     Verdicts in this order: `invalid_unicode` (lone surrogate, NUL), `name_too_long` (over 4,096 bytes of UTF-8),
-    `name_empty` (only white space and invisible characters), `invalid_field` (a character or sequence no name may
-    have), `name_too_long` (over 64 graphemes after trimming). Raises TextFault.
+    `name_empty` (only white space and invisible characters; a control or bidi control is neither), `invalid_field` (a
+    character or sequence no name may have), `name_too_long` (over 64 graphemes after trimming). Raises TextFault.
     """
     display = _display(raw, max_bytes=ROOM_BYTES)
     for run in text_between(display):

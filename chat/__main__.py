@@ -1,0 +1,5 @@
+"""`python -m chat`: the command line."""
+
+from chat.cli import main
+
+main()

@@ -1,0 +1,31 @@
+"""One connection as fan-out sees it: whose it is, what it looks at, and where its frames go."""
+
+from collections.abc import Callable
+
+from chat.fanout.frames import encode
+from chat.fanout.outbox import Outbox
+from chat.protocol.events import Event
+
+
+class Subscriber:
+    """A live connection. Compared by identity: two of one user are two."""
+
+    __slots__ = ("__weakref__", "close", "connection_id", "outbox", "session_id", "user_id", "username", "viewing")
+
+    def __init__(
+        self,
+        *,
+        connection_id: str,
+        user_id: str,
+        username: str | None,
+        session_id: str,
+        outbox: Outbox,
+        close: Callable[[int, str], None],
+    ) -> None:
+        self.connection_id, self.user_id, self.username, self.session_id = connection_id, user_id, username, session_id
+        self.outbox, self.close = outbox, close
+        self.viewing: str | None = None
+
+    def send(self, event: Event) -> None:
+        """Queue *event*."""
+        self.outbox.send(encode(event))

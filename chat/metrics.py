@@ -1,0 +1,35 @@
+"""What the server counts, for Prometheus. One registry a process; label values come from closed lists."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+connections = Gauge("chat_connections", "Open WebSockets", registry=REGISTRY)
+deliveries = Counter("chat_deliveries", "Message events handed to connections", registry=REGISTRY)
+send_to_deliver = Histogram(
+    "chat_send_to_deliver_seconds",
+    "From the receipt of a message to its hand-over to the recipients' outboxes",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+outbox_bytes = Gauge("chat_outbox_bytes", "Bytes that peers have not taken", registry=REGISTRY)
+closes = Counter("chat_closes", "WebSockets closed by the server", ["code"], registry=REGISTRY)
+resumes = Counter("chat_resumes", "Rooms resumed", ["outcome"], registry=REGISTRY)
+errors = Counter("chat_errors", "Refused calls and commands", ["code"], registry=REGISTRY)
+requests = Histogram(
+    "chat_http_request_seconds", "HTTP requests", ["method", "route", "status"], buckets=_SECONDS, registry=REGISTRY
+)
+batch_size = Histogram(
+    "chat_writer_batch_size",
+    "Operations per commit",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000),
+    registry=REGISTRY,
+)
+batch_seconds = Histogram("chat_writer_batch_seconds", "Time per commit", buckets=_SECONDS, registry=REGISTRY)
+
+
+def exposition() -> bytes:
+    """All of it, as Prometheus reads it."""
+    return generate_latest(REGISTRY)

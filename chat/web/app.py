@@ -1,0 +1,143 @@
+"""The Quart application: routes, the socket's view, what every answer carries, and the faults Quart itself finds."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+from quart import Quart, Response, Websocket, request, websocket
+from quart.asgi import ASGIHTTPConnection
+from werkzeug.exceptions import HTTPException
+
+from chat.protocol.errors import Fault
+from chat.web.call import MAX_BODY_BYTES
+from chat.web.hardening.inbound import Inbox
+from chat.web.problems import of_bug, of_http_exception
+from chat.web.routes import ROUTES
+from chat.web.routing import refused, register
+from chat.web.site import Site
+from chat.web.socket.bridge import KEY, Bridge
+from chat.web.socket.handshake import authenticate, chosen_subprotocol
+from chat.web.socket.session import Session
+from chat.web.static import add_client
+
+log = structlog.get_logger()
+
+LINGER_S, LINGER_BYTES = 2.0, 8 * 1024 * 1024
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def create_app(site: Site, *, static: Path | None = None) -> Quart:
+    """The application for *site*."""
+    app = Quart("chat", static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
+    app.url_map.merge_slashes = False
+    app.asgi_http_class = PatientConnection
+    app.asgi_websocket_class = Bridge
+    register(app, site, ROUTES)
+    add_client(app, static or Path(__file__).parent / "static")
+
+    @app.websocket("/chat")
+    async def chat_socket() -> Response | None:
+        return await _socket(site, cast("Websocket", websocket._get_current_object()))  # type: ignore[attr-defined]
+
+    @app.errorhandler(HTTPException)
+    async def framework_fault(error: HTTPException) -> Response:
+        response = of_http_exception(error)
+        log.info("http", method=request.method, route=None, status=response.status_code)
+        return response
+
+    @app.errorhandler(Exception)
+    async def bug(error: Exception) -> Response:
+        return refused(of_bug(error, where="framework"))
+
+    @app.after_request
+    async def dress(response: Any) -> Any:
+        return _dressed(site, response)
+
+    return app
+
+
+def _dressed(site: Site, response: Any) -> Any:
+    headers = response.headers
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    headers.setdefault("Content-Security-Policy", API_POLICY)
+    headers.setdefault("Cache-Control", "no-store")
+    if (site.settings.public_url or "").startswith("https:"):
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if site.closing_connections and request.http_version < "2":
+        headers["Connection"] = "close"
+    return response
+
+
+async def _socket(site: Site, asked: Websocket) -> Response | None:
+    """The view of `GET /chat`: refuse before the upgrade, or serve the connection to its end."""
+    bridge = cast("dict[str, Any]", asked.scope)[KEY]
+    try:
+        who = await authenticate(site, asked)
+    except Fault as fault:
+        response = refused(fault)
+        response.headers.update(HEADERS | {"Connection": "close", "Cache-Control": "no-store"})
+        return response
+    inbox = Inbox()
+    subprotocol = chosen_subprotocol(asked.requested_subprotocols)
+    sink = await bridge.accept(inbox, subprotocol=subprotocol, direct=site.direct)
+    await Session(site, who, bridge, inbox=inbox, sink=sink).run()
+    return None
+
+
+class PatientConnection(ASGIHTTPConnection):
+    """Quart's, but an answer that comes before the whole body has arrived is not lost to a reset.
+
+    The body that nobody wants is read and thrown away, within limits, before the connection ends.
+    """
+
+    def __init__(self, app: Quart, scope: HTTPScope) -> None:
+        super().__init__(app, scope)
+        self._arrived = asyncio.Event()
+        self._unwanted_bytes = 0
+
+    async def handle_messages(self, request: Any, receive: ASGIReceiveCallable) -> None:
+        """Take the body's parts as they come."""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self._arrived.set()
+                return
+            if message["type"] == "http.request":
+                body = message.get("body", b"")
+                request.body.append(body)
+                self._unwanted_bytes += len(body)
+                if not message.get("more_body", False) or self._unwanted_bytes > LINGER_BYTES:
+                    request.body.set_complete()
+                    self._arrived.set()
+
+    async def _send_response(self, send: ASGISendCallable, response: Any) -> None:
+        if response.status_code >= 400 and not self._arrived.is_set():
+            response.headers["Connection"] = "close"
+            await super()._send_response(_Unfinished(send, self._arrived), response)
+        else:
+            await super()._send_response(send, response)
+
+
+class _Unfinished:
+    """An ASGI `send` that holds the end of the answer back until the request's body has arrived, or for a while."""
+
+    def __init__(self, send: ASGISendCallable, arrived: asyncio.Event) -> None:
+        self._send, self._arrived = send, arrived
+
+    async def __call__(self, message: Any) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), LINGER_S)
+        await self._send(message)

@@ -1,0 +1,13 @@
+"""Cures for what the stack does (Quart, Hypercorn, wsproto), each with a regression test.
+
+| seen | cure |
+|---|---|
+| permessage-deflate is always negotiated; size limits come after inflating | `capture`: none is negotiated |
+| sizes are counted in characters; invalid UTF-8 drops TCP; an empty binary frame is None | `inbound` reads the frames |
+| the queue of received messages is unbounded | `inbound`: bounded, overflow closes 4100 and keeps draining |
+| missing pongs go unnoticed | `inbound` tells when a peer was last heard |
+| a send through the framework costs 30 to 50 times a write to the transport | `outbound`: frames go to the transport |
+| send and close wait for ever on a peer that does not read | `outbound`: nothing waits; `sockets`: TCP_USER_TIMEOUT |
+| shutdown waits for open connections (Python ≥ 3.12), or resets them (3.11) | `listener`: accepts and ends by itself |
+| the access log repeats what clients send | `quiet`: own log of route templates and ids |
+"""

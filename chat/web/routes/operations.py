@@ -1,0 +1,81 @@
+"""Health, version, metrics and the contract's documents over HTTP."""
+
+import hmac
+
+from quart import Response
+
+from chat import metrics
+from chat.protocol.answers import HealthAnswer, VersionAnswer
+from chat.protocol.errors import Code, InvalidField, Unauthorized, Unavailable
+from chat.web.call import Call, ok
+from chat.web.peers import bearer_of, is_local
+from chat.web.problems import problem
+from chat.web.routing import Route
+
+
+async def healthz(_: Call) -> Response:
+    """GET /healthz"""
+    return ok(HealthAnswer())
+
+
+async def readyz(call: Call) -> Response:
+    """GET /readyz"""
+    site = call.site
+    failing = [*await site.chat.check(), *site.failing()]
+    if site.draining:
+        failing.append("draining")
+    if not failing:
+        return ok(HealthAnswer())
+    return problem(Unavailable(f"not able to serve: {', '.join(failing)}"), failing=failing)
+
+
+async def version(call: Call) -> Response:
+    """GET /version"""
+    running = call.site.version
+    return ok(VersionAnswer(version=running.version, commit=running.commit, started_at=running.started_at))
+
+
+async def not_upgraded(_: Call) -> Response:
+    """GET /chat without an upgrade"""
+    raise InvalidField("Upgrade", "this is a WebSocket address: connect with Upgrade: websocket")
+
+
+async def measured(call: Call) -> Response:
+    """GET /metrics"""
+    settings, headers = call.site.settings, call.request.headers
+    if not is_local(headers, call.address, trusted_proxies=settings.trusted_proxies):
+        given, wanted = bearer_of(headers) or "", settings.metrics_token
+        if not wanted or not hmac.compare_digest(given.encode(), wanted.encode()):
+            raise Unauthorized("metrics are for this machine, or with the metrics token")
+    return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
+
+
+ROUTES = (
+    Route(method="GET", path="/healthz", does="Alive", handler=healthz, answers={200: HealthAnswer}, public=True),
+    Route(
+        method="GET",
+        path="/readyz",
+        does="Able to serve",
+        handler=readyz,
+        answers={200: HealthAnswer},
+        codes=(Code.UNAVAILABLE,),
+        public=True,
+    ),
+    Route(method="GET", path="/version", does="What runs", handler=version, answers={200: VersionAnswer}, public=True),
+    Route(
+        method="GET",
+        path="/chat",
+        does="The WebSocket; see the AsyncAPI document",
+        handler=not_upgraded,
+        answers={101: None},
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        does="Prometheus text, on loopback or with a token",
+        handler=measured,
+        answers={200: None},
+        codes=(Code.UNAUTHORIZED,),
+        public=True,
+    ),
+)

@@ -1,0 +1,173 @@
+"""Carries out the commands of one connection: in the order sent, answered in that order, sends pipelined."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from chat import metrics
+from chat.fanout.frames import encode
+from chat.protocol import commands
+from chat.protocol.errors import Fault, RateLimited
+from chat.protocol.events import Pong, Typing
+from chat.protocol.models import User
+from chat.storage.messages import Sent
+from chat.web.limits import Bucket
+from chat.web.problems import of_bug
+from chat.web.routes.messages import seq_within_reason
+from chat.web.socket.answers import ack, refusal
+from chat.web.socket.reader import Refused, read
+from chat.web.socket.resume import resume
+
+if TYPE_CHECKING:
+    from chat.web.socket.session import Session
+
+WINDOW = 128  # sends of one connection under way at once
+NAMELESS_IN_A_ROW = 100
+REFUSED_IN_A_ROW = 1_000
+PROTOCOL, FLOODING = 4000, 4100
+
+
+class Commands:
+    """What one connection asks for. `handle` returns once the next command may be looked at."""
+
+    def __init__(self, session: "Session", bucket: Bucket | None) -> None:
+        self._session, self._bucket = session, bucket
+        self._nameless = 0  # frames in a row without a usable id
+        self._refused = 0  # commands in a row over the rate
+        self._under_way = 0
+        self._settled = asyncio.Event()
+        self._acts: dict[type[commands.Body], Callable[[Any], Awaitable[bytes | None]]] = {
+            commands.SendMessage: self._send,
+            commands.React: partial(self._react, session.site.chat.reactions.add),
+            commands.Unreact: partial(self._react, session.site.chat.reactions.remove),
+            commands.View: self._view,
+            commands.Read: self._read,
+            commands.StartTyping: self._typing,
+            commands.Resume: self._resume,
+            commands.Auth: self._auth,
+            commands.Ping: self._ping,
+        }
+
+    async def handle(self, raw: bytes) -> None:
+        """Carry out one frame and answer it; only a bug raises."""
+        command = read(raw)
+        if isinstance(command, Refused):
+            await self.settled()
+            self._answer(refusal(command.re, command.fault))
+            self._count_nameless(command.re)
+            return
+        self._nameless = 0
+        try:
+            self._judge(command)
+            if not isinstance(command, commands.SendMessage):
+                await self.settled()
+            answer = await self._acts[type(command)](command)
+        except Fault as fault:
+            await self.settled()
+            answer = refusal(command.id, fault)
+        if answer is not None:
+            self._answer(answer)
+
+    def _judge(self, command: commands.Command) -> None:
+        """The rate, then the token: what every command must pass."""
+        if self._bucket is not None and (wait_s := self._bucket.take(self._session.site.loop_time())):
+            self._refused += 1
+            if self._refused >= REFUSED_IN_A_ROW:
+                self._session.close(FLOODING, "flooding")
+            raise RateLimited("too many commands", retry_after_ms=max(1, round(wait_s * 1000)))
+        self._refused = 0
+        if not isinstance(command, commands.Auth | commands.Ping):
+            self._session.require_token()
+
+    def _count_nameless(self, re: str | None) -> None:
+        self._nameless = self._nameless + 1 if re is None else 0
+        if self._nameless >= NAMELESS_IN_A_ROW:
+            self._session.close(PROTOCOL, "frames without an id")
+
+    def _answer(self, frame: bytes) -> None:
+        self._session.outbox.send(frame)
+
+    async def settled(self) -> None:
+        """Wait until every send under way is answered."""
+        while self._under_way:
+            self._settled.clear()
+            await self._settled.wait()
+
+    # Sending: queued in order, answered by the writer in that order, before the event goes out.
+
+    async def _send(self, command: commands.SendMessage) -> None:
+        session, started = self._session, time.perf_counter()
+        session.site.message_rate.check(session.who.user_id, session.site.loop_time())
+        while self._under_way >= WINDOW:
+            self._settled.clear()
+            await self._settled.wait()
+        future = session.site.chat.messages.submit(
+            session.who,
+            command.room_id,
+            command.content,
+            command.client_id if isinstance(command.client_id, str) else None,
+            connection_id=session.connection_id,
+            acknowledge=partial(self._sent, command.id, started),
+            refuse=partial(self._not_sent, command.id),
+        )
+        self._under_way += 1
+        future.add_done_callback(partial(self._done, command.id))
+
+    def _sent(self, re: str, started: float, sent: Sent) -> None:
+        metrics.send_to_deliver.observe(time.perf_counter() - started)
+        self._answer(ack(re, status="delivered", message=sent.message, duplicate=sent.duplicate))
+
+    def _not_sent(self, re: str, fault: Fault) -> None:
+        self._answer(refusal(re, fault))
+
+    def _done(self, re: str, future: "asyncio.Future[Sent]") -> None:
+        self._under_way -= 1
+        self._settled.set()
+        error = None if future.cancelled() else future.exception()
+        if error is not None and not isinstance(error, Fault):
+            self._answer(refusal(re, of_bug(error, where="message")))
+
+    # The others: one at a time.
+
+    async def _react(
+        self, act: Callable[..., Awaitable[tuple[str, Any]]], command: commands.React | commands.Unreact
+    ) -> bytes:
+        message_id, reactions = await act(self._session.who, command.message_id, command.emoji)
+        return ack(command.id, message_id=message_id, reactions=reactions)
+
+    async def _view(self, command: commands.View) -> bytes:
+        if command.room_id is not None:
+            await self._require_member(command.room_id)
+        self._session.site.hub.view(self._session.subscriber, command.room_id)
+        return ack(command.id)
+
+    async def _read(self, command: commands.Read) -> bytes:
+        session = self._session
+        read_seq, unread = await session.site.chat.reading.move(
+            session.who, command.room_id, seq_within_reason(command.seq), connection_id=session.connection_id
+        )
+        return ack(command.id, read_seq=read_seq, unread=unread)
+
+    async def _typing(self, command: commands.StartTyping) -> bytes:
+        await self._require_member(command.room_id)
+        who = self._session.who
+        event = Typing(room_id=command.room_id, user=User(id=who.user_id, username=who.username))
+        self._session.site.hub.tell_room(command.room_id, event, but_user=who.user_id)
+        return ack(command.id)
+
+    async def _require_member(self, room_id: str) -> None:
+        session = self._session
+        if not session.site.hub.listens(session.subscriber, room_id):
+            await session.site.chat.log.require_member(session.who, room_id)
+
+    async def _resume(self, command: commands.Resume) -> bytes:
+        await resume(self._session, epoch=command.epoch, rooms=command.rooms)
+        return ack(command.id)
+
+    async def _auth(self, command: commands.Auth) -> bytes:
+        return ack(command.id, token_expires_at=await self._session.authenticate(command.access_token))
+
+    async def _ping(self, command: commands.Ping) -> bytes:
+        return encode(Pong(re=command.id))
