@@ -38,6 +38,9 @@ VERBS: dict[str, Verb] = {
     "unlock": Verb("service", "free the lock of a target", "unlock_app"),
     "target": Verb("target", "have the service survive a reboot"),
     "smoke": Verb("smoke", "check a running service from outside"),
+    "ci": Verb("ci", "run the configured steps on a clean checkout of one commit"),
+    "release": Verb("release", "changelog, merge, tag and back-merge, published whole or not at all"),
+    "undo": Verb("release", "take back the last release or hotfix", "undo_app"),
     "doctor": Verb("doctor", "is everything here that opskit needs"),
 }
 

@@ -46,7 +46,11 @@ class Operation:
 
     def begun(self, step: str) -> bool:
         """True if the step's intent is on record, whatever came of it."""
-        return any(r.step == step and r.phase == "intent" for r in self.records)
+        return self.attempts(step) > 0
+
+    def attempts(self, step: str) -> int:
+        """How often the step was begun; more than once: an earlier try was cut off."""
+        return sum(r.step == step and r.phase == "intent" for r in self.records)
 
 
 class Journal:

@@ -24,7 +24,7 @@ from opskit.git.runner import Git, GitFailed
 REF = "refs/opskit/ledger"
 FETCHED = "refs/opskit/fetched/ledger"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_TRIES = 20
+_TRIES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,11 @@ class Ledger:
     def append(self, kind: str, data: Mapping[str, Any], *, subject: str, now_s: float | None = None) -> Event:
         """Write an event at the end of the local chain, also while another process does; pushing is `sync`."""
         event = _event(kind, data, subject, now_s)
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             tip = _tip(self.git, REF)
             if _moved(self.git, tip, _write(self.git, event, tip)):
                 return event
+            time.sleep(secrets.randbelow(1 + 10 * attempt) / 1000)  # apart from whoever was faster
         raise Refused("the ledger is being written by others all the time", remedy="try again")
 
     def sync(self) -> Synced:

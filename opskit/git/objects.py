@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def _signed_tag(git: Git, *, name: str, target: str, message: str, signature: Si
         Path(scratch, "refs").mkdir()
         Path(scratch, "objects").mkdir()
         Path(scratch, "HEAD").write_text("ref: refs/heads/none\n", encoding="ascii")
-        env = {**signature.env, "GIT_DIR": scratch, "GIT_OBJECT_DIRECTORY": str(common / "objects")}
+        env = {"GIT_OBJECT_DIRECTORY": str(common / "objects"), **git.env, **signature.env, "GIT_DIR": scratch}
         config = ("-c", f"include.path={common / 'config'}", "-c", "core.bare=true", "-c", "core.worktree=")
         try:
             made = ("tag", "-s", "--cleanup=verbatim", "-F", "-", "--end-of-options", name, target)
@@ -152,6 +153,14 @@ def signing(git: Git, at_s: int) -> Signature:
     output = git.run("config", "--type=bool", "--get-regexp", r"^(commit|tag)\.gpgsign$", check=False)
     on = {line.split()[0].lower() for line in output.out.decode("utf-8", "replace").splitlines() if "true" in line}
     return Signature(at_s, sign_commits="commit.gpgsign" in on, sign_tags="tag.gpgsign" in on)
+
+
+@contextmanager
+def scratch_objects(git: Git) -> Iterator[Git]:
+    """A runner whose new objects are gone afterwards: a dry run leaves nothing behind and needs no right to write."""
+    with tempfile.TemporaryDirectory(prefix="opskit-dry-run-") as scratch:
+        env = {"GIT_OBJECT_DIRECTORY": scratch, "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(git.common_dir / "objects")}
+        yield Git(git.directory, env=env)
 
 
 def _text(message: str) -> bytes:

@@ -89,8 +89,9 @@ class GitFailed(OpskitError):
 class Git:
     """Runs git in one directory. Cheap to make; keeps no process alive between calls."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, env: Mapping[str, str] | None = None) -> None:
         self.directory = directory
+        self.env: Mapping[str, str] = env or {}
         self._command: GitCommand | None = None
 
     def run(
@@ -112,7 +113,7 @@ class Git:
             ["git", *_SETTINGS, *args],
             as_process=True,
             istream=subprocess.PIPE if stdin is not None else None,
-            env={**_ENVIRONMENT, **(env or {})},
+            env={**_ENVIRONMENT, **self.env, **(env or {})},
             pass_fds=hold,
         )
         popen: subprocess.Popen[bytes] = process.proc
@@ -139,7 +140,7 @@ class Git:
 
     def at(self, directory: Path) -> "Git":
         """The same runner in another directory."""
-        return Git(directory)
+        return Git(directory, env=self.env)
 
     @property
     def common_dir(self) -> Path:

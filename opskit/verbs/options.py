@@ -1,11 +1,25 @@
 """The options that many verbs share, spelled once."""
 
+import sys
 from typing import Annotated
 
 import typer
+
+from opskit.errors import Refused
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; people's text goes to stderr.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON Lines on stdout; people's text goes to stderr.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan that would run; change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Target = Annotated[str, typer.Option("--target", "-t", help="A target of the configuration; default: the only one.")]
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal, elsewhere or with *yes* go on; raises `Refused` if the answer is no."""
+    if asks(yes=yes) and not typer.confirm(question, default=True, err=True):
+        raise Refused("not confirmed; nothing was changed", remedy="say yes, or use --yes")
+
+
+def asks(*, yes: bool) -> bool:
+    """True if `confirm` would ask."""
+    return not yes and sys.stdin.isatty() and sys.stderr.isatty()

@@ -1,16 +1,24 @@
 """Real git repositories for tests: a git-flow project, its bare remote, clones, and `opskit` run in them."""
 
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
+import git  # noqa: F401 - imported before the forks, which need it
 import pytest
+
+from opskit.cli import main
 
 ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -111,18 +119,17 @@ class Repo:
         return self.git("show", revision)
 
     def opskit(self, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ran:
-        """Run a real `opskit` process here."""
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", "from opskit.cli import main; main()", *args],
-            cwd=self.path,
-            env={**os.environ, **ENVIRONMENT, **self.env, **(env or {})},
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        """Run `opskit` here in a process of its own, forked so that it need not import everything anew."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as given:
+            given.write((stdin or "").encode())
+            given.seek(0)
+            pid = os.fork()
+            if pid == 0:
+                _become_opskit(self.path, args, {**self.env, **(env or {})}, given, out, err)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            out.seek(0)
+            err.seek(0)
+            return Ran(code, out.read().decode(errors="surrogateescape"), err.read().decode(errors="surrogateescape"))
 
     def clone(self, name: str) -> "Repo":
         """Another clone of this one's remote (or of itself if it is bare)."""
@@ -135,6 +142,32 @@ class Repo:
     def is_bare(self) -> bool:
         """True for a repository without a work tree."""
         return not (self.path / ".git").exists()
+
+
+def _become_opskit(
+    place: Path, args: tuple[str, ...], env: Mapping[str, str], given: IO[bytes], out: IO[bytes], err: IO[bytes]
+) -> NoReturn:
+    """The rest of a forked process: `opskit ARGS` with these files for its streams. Never returns."""
+    code = 70
+    try:
+        for target, file in enumerate((given, out, err)):
+            os.dup2(file.fileno(), target)
+        sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8", errors="surrogateescape")
+        sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", errors="backslashreplace")
+        os.chdir(place)
+        os.environ.update({**ENVIRONMENT, **env})
+        sys.argv = ["opskit", *args]
+        main()
+        code = 0
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except BaseException:  # noqa: BLE001 - the end of a process: whatever it was is shown
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 @dataclass(frozen=True)
@@ -158,24 +191,39 @@ class Repos:
 
     folder: Path
     env: Mapping[str, str]
+    templates: Path
 
     def empty(self, name: str = "empty") -> Repo:
         """A repository without any commit."""
         (self.folder / name).mkdir()
         repo = Repo(self.folder / name, self.env)
-        repo.git("init", "-q")
+        repo.git("init", "-q", "--template=")
         return repo
 
     def bare(self, name: str = "remote.git") -> Repo:
         """An empty bare repository."""
-        Repo(self.folder, self.env).git("init", "-q", "--bare", name)
+        Repo(self.folder, self.env).git("init", "-q", "--template=", "--bare", name)
         return Repo(self.folder / name, self.env)
 
     def project(self, *, config: str = "", released: bool = True, develop: bool = True) -> Project:
         """A git-flow project with a bare remote: v1.0.0 released on main, a feature and a fix waiting on develop.
 
-        *config* goes into opskit.toml; the version stands in version.json.
+        *config* goes into opskit.toml; the version stands in version.json. Made once, then copied.
         """
+        made = self.templates / f"{released}-{develop}-{sha256(config.encode()).hexdigest()[:16]}"
+        if not made.exists():
+            scratch = self.templates / f"making-{os.getpid()}"
+            scratch.mkdir(parents=True)
+            Repos(scratch, self.env, self.templates)._make_project(config, released=released, develop=develop)
+            scratch.rename(made)
+        shutil.copytree(made, self.folder, dirs_exist_ok=True, symlinks=True)
+        here = Repo(self.folder / "work", self.env)
+        here.git("remote", "add", "origin", str(self.folder / "remote.git"))
+        here.git("fetch", "-q")
+        here.git("update-index", "-q", "--refresh")
+        return Project(here, Repo(self.folder / "remote.git", self.env))
+
+    def _make_project(self, config: str, *, released: bool, develop: bool) -> None:
         here = self.empty("work")
         files = {
             "opskit.toml": f'version_files = ["version.json:version"]\n{"" if develop else TRUNK}{config}',
@@ -191,21 +239,19 @@ class Repos:
         here.commit("feat: rooms (US-002)", {"rooms.txt": "rooms\n"})
         here.commit("fix: a leak", {"leak.txt": "none\n"})
         remote = self.bare()
-        here.git("remote", "add", "origin", str(remote.path))
-        here.git("push", "-q", "origin", "--all")
-        here.git("push", "-q", "origin", "--tags")
-        return Project(here, remote)
+        here.git("push", "-q", str(remote.path), "--all")
+        here.git("push", "-q", str(remote.path), "--tags")
 
 
 TRUNK = 'develop = ""\n'
 
 
 @pytest.fixture
-def repos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repos:
+def repos(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Repos:
     """A factory of repositories under a folder of this test's own."""
     config = tmp_path / "gitconfig"
     config.write_text(_CONFIG, encoding="utf-8")
     env = {"GIT_CONFIG_GLOBAL": str(config), "HOME": str(tmp_path)}
     for name, value in {**ENVIRONMENT, **env}.items():
         monkeypatch.setenv(name, value)
-    return Repos(tmp_path, env)
+    return Repos(tmp_path, env, tmp_path_factory.getbasetemp() / "templates")
