@@ -28,6 +28,8 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
+    "changelog": Verb("changelog", "the notes of a release, from its commits; `why` says where a commit belongs"),
+    "version": Verb("version", "the current version and the next one"),
     "deploy": Verb("deploy", "put a commit into service on a target; what fails is put back"),
     "rollback": Verb("rollback", "back to the release before"),
     "start": Verb("service", "put the release that ran last into service again", "start_app"),

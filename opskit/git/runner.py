@@ -148,8 +148,8 @@ class Git:
         return Path(self.text("rev-parse", "--path-format=absolute", "--git-common-dir"))
 
     @classmethod
-    def discover(cls, start: Path) -> "Git":
-        """The runner at the top of the work tree that holds *start*.
+    def discover(cls, start: Path, *, bare: bool = False) -> "Git":
+        """The runner at the top of the work tree that holds *start*; with *bare*, a bare repository will do too.
 
         Raises `UsageFault` if that is no work tree, `Refused` if git is missing or older than 2.38.
         """
@@ -160,8 +160,10 @@ class Git:
         found = here.run("rev-parse", "--show-toplevel", check=False)
         if found.code == 0:
             return cls(Path(os.fsdecode(found.out.removesuffix(b"\n"))))
-        bare = here.run("rev-parse", "--is-bare-repository", check=False).out.strip() == b"true"
-        if bare:
+        is_bare = here.run("rev-parse", "--is-bare-repository", check=False).out.strip() == b"true"
+        if is_bare and bare:
+            return cls(here.common_dir)
+        if is_bare:
             raise UsageFault(
                 f"{start} is a bare repository, without files", remedy="run it in a clone with a work tree"
             )

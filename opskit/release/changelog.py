@@ -17,6 +17,7 @@ __all__ = [
     "merge",
     "render",
     "section",
+    "write_all",
     "write_section",
 ]
 
@@ -43,7 +44,8 @@ def insert_release(content: bytes, notes: Section) -> bytes:
     if unreleased := file.unreleased:
         body = _without_empty_groups(unreleased.body, file.style)
         unreleased.body = [file.style.eol]
-    return _with_new_block(file, notes, body)
+    _put_new_block(file, notes, body)
+    return file.to_bytes()
 
 
 def write_section(content: bytes, notes: Section) -> bytes:
@@ -52,25 +54,37 @@ def write_section(content: bytes, notes: Section) -> bytes:
     Unlike `insert_release` it releases nothing: what stands under Unreleased stays there.
     """
     file = document.read(content or _NEW.encode())
-    block = file.find(_version_in_file(notes))
-    if block is None:
-        return _with_new_block(file, notes, [])
-    missing = _missing(block, notes)
-    if missing:
-        for name, entries in missing.items():
-            _add(block, name, entries, file.style)
-        document.set_apart(file, block)
+    _write(file, notes)
     return file.to_bytes()
 
 
-def _with_new_block(file: Document, notes: Section, body: list[str]) -> bytes:
+def write_all(content: bytes, sections: Sequence[Section]) -> bytes:
+    """The file *content* with all *sections*; a release that has one there already keeps it as people wrote it."""
+    file = document.read(content or _NEW.encode())
+    for notes in sections:
+        version = _version_in_file(notes)
+        if not version or file.find(version) is None:
+            _write(file, notes)
+    return file.to_bytes()
+
+
+def _write(file: Document, notes: Section) -> None:
+    block = file.find(_version_in_file(notes))
+    if block is None:
+        _put_new_block(file, notes, [])
+    elif missing := _missing(block, notes):
+        for name, entries in missing.items():
+            _add(block, name, entries, file.style)
+        document.set_apart(file, block)
+
+
+def _put_new_block(file: Document, notes: Section, body: list[str]) -> None:
     made = notes.date.isoformat() if notes.date else ""
     block = Block(_version_in_file(notes), [file.style.heading(notes.version, made)], body)
     file.blocks.insert(document.place(file.blocks, block.version), block)
     for name, entries in _missing(block, notes).items():
         _add(block, name, entries, file.style)
     document.set_apart(file, block)
-    return file.to_bytes()
 
 
 def _version_in_file(notes: Section) -> str:

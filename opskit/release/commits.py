@@ -3,9 +3,9 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 GROUPS = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")  # Keep a Changelog's, in its order
 _GROUP_OF = {
@@ -30,18 +30,20 @@ _PULL_REQUEST = re.compile(r"\s*\([#!]\d+\)$")
 _SHA = re.compile(r"\b[0-9a-f]{7,64}\b")
 _TRAILER = re.compile(r"(BREAKING CHANGE|[A-Za-z][A-Za-z0-9-]*)(?::\s*| (?=#))(.*)", re.DOTALL)
 _BULLET = re.compile(r"[*+-] +(?=\S)")
+_LIKE_A_KEY = re.compile(r"[A-Z0-9]-\d")
 _KEY = re.compile(r"[A-Z][A-Z0-9]*-\d+")
 _USER_STORY = re.compile(r"\bUS-\d+\b")
 _BRACKETS = re.compile(r"\s*[(\[]([A-Z][^()\[\]]*)[)\]]:?")
 _LEADING_STORY = re.compile(r"(US-\d+)\s*[:–—-]?\s+(?=\S)")
 _BETWEEN_KEYS = re.compile(r"[\s,;/&]+")
 _MEANT = frozenset({"refs", "points", "changelog"})
+# Without one of these in a body no trailer and no revert is to be looked for in it.
+_WORDS_THAT_COUNT = ("refs", "points", "changelog", "breaking", "this reverts commit")
 _GIT_SQUASH = "Squashed commit of the following:"
 _NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One change a commit makes; `type` is "" for a plain subject."""
 
     type: str
@@ -75,7 +77,7 @@ class _Part:
 
     subject: str
     bulleted: bool
-    lines: list[str] = field(default_factory=list)
+    lines: list[str]
 
 
 def parse(message: str, *, is_merge: bool = False) -> list[Change]:
@@ -90,17 +92,32 @@ def parse(message: str, *, is_merge: bool = False) -> list[Change]:
         return [_change(subject)]
     if subject == _GIT_SQUASH or body.lstrip("\n").startswith(_GIT_SQUASH):
         body = "\n".join(line[4:] if line.startswith("    ") else "" for line in body.split("\n"))
-    parts = [_Part(subject, bulleted=False)]
+    parts = [_Part(subject, bulleted=False, lines=[])]
+    if is_merge or (":" not in body and '"' not in body):
+        parts[0].lines = body.split("\n")
+    else:
+        parts = _split(parts[0], body)
+    folded = body.lower()
+    if any(word in folded for word in _WORDS_THAT_COUNT):
+        return _changes(parts)
+    return _significant([_change(part.subject) for part in parts])
+
+
+def _split(first: _Part, body: str) -> list[_Part]:
+    """The parts of a message, *first* being its subject's."""
+    parts = [first]
+    lines = first.lines
     after_blank = False
     for line in body.split("\n"):
         bullet = _BULLET.match(line)
         text = line[bullet.end() :] if bullet else line
-        if not is_merge and (bullet or after_blank) and _begins_change(text, bulleted=bullet is not None):
-            parts.append(_Part(text, bulleted=bullet is not None))
+        if (bullet or after_blank) and _begins_change(text, bulleted=bullet is not None):
+            lines = []
+            parts.append(_Part(text, bulleted=bullet is not None, lines=lines))
         else:
-            parts[-1].lines.append(line)
-        after_blank = not line.strip()
-    return _changes(_settled(parts))
+            lines.append(line)
+        after_blank = not line or line.isspace()
+    return _settled(parts) if len(parts) > 1 else parts
 
 
 def same_subject(subject: str) -> str:
@@ -110,14 +127,13 @@ def same_subject(subject: str) -> str:
 
 def _change(subject: str) -> Change:
     """The change that one subject line describes."""
-    quoted = _GIT_REVERT.fullmatch(subject.strip())
-    if quoted:
+    if subject.startswith(("Revert ", "Reapply ")) and (quoted := _GIT_REVERT.fullmatch(subject.strip())):
         return _git_revert(quoted[1], quoted[2])
     header = _HEADER.match(subject)
     if not header:
         text, stories = _stories(_clean(subject))
         return Change("", "", False, text, stories)
-    kind, scope, bang, rest = header.groups(default="")
+    kind, scope, bang, rest = header.groups("")
     kind = kind.lower()
     reverts_subject = ""
     if kind == "revert":
@@ -126,10 +142,9 @@ def _change(subject: str) -> Change:
         if inner and inner[1].lower() in _IN_BODY:
             scope, rest = inner[2] or scope, inner[4]
     text, stories = _stories(_clean(rest))
-    in_scope = tuple(key for key in _BETWEEN_KEYS.split(scope) if _is_story(key))
-    return Change(
-        kind, scope, bool(bang), text, tuple(dict.fromkeys(in_scope + stories)), reverts_subject=reverts_subject
-    )
+    if "-" in scope:
+        stories = tuple(dict.fromkeys((*(key for key in _BETWEEN_KEYS.split(scope) if _is_story(key)), *stories)))
+    return Change(kind, scope, bool(bang), text, stories, reverts_subject=reverts_subject)
 
 
 def _git_revert(word: str, subject: str) -> Change:
@@ -139,10 +154,9 @@ def _git_revert(word: str, subject: str) -> Change:
     while nested := _GIT_REVERT.fullmatch(subject.strip()):
         removed ^= nested[1] == "Revert"
         subject = nested[2]
-    change = replace(_change(subject), reverts_subject=reverts_subject)
+    change = _change(subject)._replace(reverts_subject=reverts_subject)
     if removed:  # taking back what was no line in the changelog is none either
-        kind = "revert" if change.group else ""
-        change = replace(change, type=kind, breaking=False)
+        change = change._replace(type="revert" if change.group else "", breaking=False)
     return change
 
 
@@ -161,19 +175,19 @@ def _begins_change(line: str, *, bulleted: bool) -> bool:
 
 def _settled(parts: Sequence[_Part]) -> list[_Part]:
     """Inside one squash a subject said twice is one, and a change and its revert cancel out; the first part stays."""
-    kept: list[_Part] = []
+    kept: dict[str, _Part] = {}
+    first = same_subject(parts[0].subject)
     for part in parts:
         subject = same_subject(part.subject)
-        if twin := next((other for other in kept if same_subject(other.subject) == subject), None):
-            twin.lines += ["", *part.lines]
+        if subject in kept:
+            kept[subject].lines += ["", *part.lines]
             continue
-        reverted = same_subject(_change(part.subject).reverts_subject)
-        taken_back = next((other for other in kept[1:] if same_subject(other.subject) == reverted), None)
-        if taken_back:
-            kept.remove(taken_back)
+        reverted = same_subject(_change(part.subject).reverts_subject) if "evert" in subject else ""
+        if reverted in kept and reverted != first:
+            del kept[reverted]
         else:
-            kept.append(part)
-    return kept
+            kept[subject] = part
+    return list(kept.values())
 
 
 def _changes(parts: Sequence[_Part]) -> list[Change]:
@@ -191,13 +205,18 @@ def _changes(parts: Sequence[_Part]) -> list[Change]:
         _with_trailers(_change(part.subject), [*own, *stories], part.lines)
         for part, own in zip(parts, trailers, strict=True)
     ]
-    if len(changes) == 1:
-        return changes
-    if changes[0].skip and shared:
-        return [replace(change, skip=True) for change in changes]
-    if changes[0].note and shared:  # the trailer replaces all the lines of the commit
+    if parts[-1].bulleted and changes[0].skip:
+        return [change._replace(skip=True) for change in changes]
+    if parts[-1].bulleted and changes[0].note:  # it replaces all the lines of the commit
         return changes[:1]
-    return changes if changes[0].type or changes[0].breaking else changes[1:]
+    return _significant(changes)
+
+
+def _significant(changes: list[Change]) -> list[Change]:
+    """*changes* without a plain subject that only announces what the body lists."""
+    first = changes[0]
+    plain = first.group is None and not (first.type or first.skip or first.reverts)
+    return changes[1:] if plain and len(changes) > 1 else changes
 
 
 def _with_trailers(change: Change, trailers: Iterable[tuple[str, str]], lines: Sequence[str]) -> Change:
@@ -222,7 +241,7 @@ def _with_trailers(change: Change, trailers: Iterable[tuple[str, str]], lines: S
         found = [match.groups(default="") for match in _REVERTED.finditer("\n".join(lines))]
         reverts += [sha for sha, _ in found]
         values["reverts_back_to"] = found[0][1] if found else ""
-    return replace(change, stories=tuple(stories), reverts=tuple(dict.fromkeys(reverts)), **values)
+    return change._replace(stories=tuple(stories), reverts=tuple(dict.fromkeys(reverts)), **values)
 
 
 def _trailers(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -252,7 +271,7 @@ def _trailers(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _stories(text: str) -> tuple[str, tuple[str, ...]]:
     """*text* without the stories that open or close it or stand in brackets, and all its stories."""
-    if "-" not in text:
+    if not _LIKE_A_KEY.search(text):
         return text, ()
     found: list[str] = []
 

@@ -161,3 +161,11 @@ def _moved(old: Version, new: Version | None) -> Bump:
     if new.major != old.major:
         return Bump.MAJOR
     return Bump.MINOR if new.minor != old.minor else Bump.PATCH
+
+
+def announced_next(known: Sequence[Release], inferred: Next, announced: Version) -> Next:
+    """*inferred*, or what an open release branch has *announced* already if that is no old version."""
+    newest = next((release.version for release in reversed(known) if release.final), None)
+    if newest is not None and precedence(announced) <= precedence(newest):
+        return inferred
+    return Next(announced, _moved(newest or FIRST, announced), inferred.because)
