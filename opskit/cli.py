@@ -14,7 +14,6 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from opskit import __version__
 from opskit.errors import Exit, OpskitError
 from opskit.report import Report
 
@@ -77,6 +76,8 @@ app = typer.Typer(
 
 def _print_version(value: bool) -> None:
     if value:
+        from opskit import __version__
+
         print(f"opskit {__version__}")
         raise typer.Exit
 

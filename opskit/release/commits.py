@@ -34,7 +34,7 @@ _LIKE_A_KEY = re.compile(r"[A-Z0-9]-\d")
 _KEY = re.compile(r"[A-Z][A-Z0-9]*-\d+")
 _USER_STORY = re.compile(r"\bUS-\d+\b")
 _BRACKETS = re.compile(r"\s*[(\[]([A-Z][^()\[\]]*)[)\]]:?")
-_LEADING_STORY = re.compile(r"(US-\d+)\s*[:–—-]?\s+(?=\S)")
+_LEADING_STORY = re.compile(r"^(US-\d+)\s*[:–—-]?\s+(?=\S)")
 _BETWEEN_KEYS = re.compile(r"[\s,;/&]+")
 _MEANT = frozenset({"refs", "points", "changelog"})
 # Without one of these in a body no trailer and no revert is to be looked for in it.
