@@ -11,6 +11,7 @@ from chat.auth.passwords import Passwords
 from chat.auth.sessions import Sessions
 from chat.auth.tickets import Tickets
 from chat.protocol.log import Committed
+from chat.services import retention
 from chat.services.accounts import Accounts
 from chat.services.log import Log
 from chat.services.messages import Messages
@@ -19,6 +20,7 @@ from chat.services.reactions import Reactions
 from chat.services.reading import Reading
 from chat.services.rooms import Rooms
 from chat.settings import Settings
+from chat.storage.retention import Keep
 from chat.storage.store import Store
 
 
@@ -59,7 +61,8 @@ class Chat:
         try:
             async with Store.open(settings.database_url, on_commit=on_commit, now=now) as store:
                 chat = cls._of(settings, store, ring, passwords, process_id=process_id, now=now)
-                async with chat.presence.kept_alive():
+                keep = Keep(user_log_days=settings.keep_user_log_days, room_log_days=settings.keep_room_log_days)
+                async with chat.presence.kept_alive(), retention.kept(store, keep):
                     yield chat
         finally:
             passwords.close()

@@ -102,11 +102,10 @@ class Presence:
         said, self._pending = self._pending, {}
         change = Change(
             process_id=self._process_id,
-            lease_until_ms=int((now_s + (0 if gone else LEASE_S)) * 1000),
+            lease_until_ms=0 if gone else int((now_s + LEASE_S) * 1000),
             online=tuple(user_id for user_id, state in said.items() if state == ONLINE),
             offline=tuple(user_id for user_id, state in said.items() if state != ONLINE),
             held=tuple((user_id, state) for user_id, state in said.items() if state > OFFLINE),
-            gone=gone,
         )
         try:
             await self._store.writer.submit(presence.change, change)

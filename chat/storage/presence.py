@@ -18,7 +18,8 @@ _rows = msgspec.json.Decoder(list[list[Any]])
 class Change:
     """What changed on a process since its last word, and until when it can be believed to live.
 
-    `held` users stay online without a connection until the time given (milliseconds).
+    `held` users stay online without a connection until the time given (milliseconds). A lease of 0: the process is
+    gone, and its users with it.
     """
 
     process_id: str
@@ -26,17 +27,18 @@ class Change:
     online: tuple[str, ...] = ()
     offline: tuple[str, ...] = ()
     held: tuple[tuple[str, int], ...] = ()
-    gone: bool = False
 
 
 _LAPSED = """
-SELECT p.user_id FROM presence AS p LEFT JOIN processes AS q ON q.id = p.process_id
-WHERE coalesce(p.until_ms, q.lease_until_ms, 0) <= :now_ms
+SELECT user_id FROM presence WHERE process_id = '' AND until_ms <= :now_ms
+UNION ALL
+SELECT p.user_id FROM processes AS q JOIN presence AS p ON p.process_id = q.id WHERE q.lease_until_ms <= :now_ms
 """
-_FORGET_LAPSED = """
-DELETE FROM presence WHERE coalesce(
-    until_ms, (SELECT lease_until_ms FROM processes WHERE id = process_id), 0) <= :now_ms
-"""
+_FORGET_LAPSED = (
+    "DELETE FROM presence WHERE process_id = '' AND until_ms <= :now_ms",
+    "DELETE FROM presence WHERE process_id IN (SELECT id FROM processes WHERE lease_until_ms <= :now_ms)",
+    "DELETE FROM processes WHERE lease_until_ms <= :now_ms",
+)
 _RENEW = """
 INSERT INTO processes (id, lease_until_ms) VALUES (:process_id, :lease_until_ms)
 ON CONFLICT (id) DO UPDATE SET lease_until_ms = excluded.lease_until_ms
@@ -87,24 +89,19 @@ async def change(tx: Transaction, ask: Change) -> None:
     }
     await tx.rows(_RENEW, at)
     lapsed = [user_id for (user_id,) in await tx.rows(_LAPSED, at)]
-    staying = (
-        [user_id for (user_id,) in await tx.rows("SELECT user_id FROM presence WHERE process_id = :process_id", at)]
-        if ask.gone
-        else []
-    )
-    users = list(dict.fromkeys([*ask.online, *ask.offline, *(user_id for user_id, _ in ask.held), *lapsed, *staying]))
+    users = list(dict.fromkeys([*ask.online, *ask.offline, *(user_id for user_id, _ in ask.held), *lapsed]))
     if not users:
         return
     before = await _online(tx, users)
-    await tx.rows(_FORGET_LAPSED, at)
+    for forget in _FORGET_LAPSED if lapsed else ():
+        await tx.rows(forget, at)
     if ask.online:
         await tx.rows(_CONNECT, at | {"users": _json(ask.online)})
         await tx.rows(_FORGET_HELD, {"users": _json(ask.online)})
     if ask.held:
         await tx.rows(_HOLD, {"users": _json(ask.held)})
-    leaving = [*ask.offline, *staying]
-    if leaving:
-        await tx.rows(_DISCONNECT, at | {"users": _json(leaving)})
+    if ask.offline:
+        await tx.rows(_DISCONNECT, at | {"users": _json(ask.offline)})
     await _note(tx, users, before, await _online(tx, users))
 
 
