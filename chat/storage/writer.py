@@ -31,8 +31,12 @@ log = structlog.get_logger()
 
 @single
 async def _probe(tx: Transaction, _: None) -> None:
-    """Write something that changes nothing."""
-    await tx.rows("UPDATE meta SET value = value WHERE key = 'schema'")
+    """Write something that nobody reads; SQLite would skip a value that stays the same."""
+    await tx.rows(
+        "INSERT INTO meta (key, value) VALUES ('probed_ms', :now_ms)"
+        " ON CONFLICT (key) DO UPDATE SET value = value + 1",
+        {"now_ms": str(tx.now_ms)},
+    )
 
 
 @dataclass(slots=True, eq=False)
