@@ -1,12 +1,15 @@
 """What is stored as sent: message content and its preview, reactions, passwords, opaque ids."""
 
 import re
+from typing import NewType
 
 from chat.text.faults import TextFault, named
 from chat.text.gates import gate
 from chat.text.graphemes import exceeds, first
-from chat.text.pinned import BIDI_CONTROLS, BLANK, normalize
+from chat.text.pinned import BLANK, normalize
 from chat.text.rgi import canonical
+
+OpaqueId = NewType("OpaqueId", str)
 
 CONTENT_BYTES = 16 * 1024
 CONTENT_GRAPHEMES = 4000
@@ -16,7 +19,7 @@ NFC_SHRINKS_BY = 4  # at most: a letter with three marks becomes one code point
 ID_BYTES = 64
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_VISIBLE = re.compile(f"[^{BLANK}{BIDI_CONTROLS}]")
+_VISIBLE = re.compile(f"[^{BLANK}]")
 _OPAQUE_ID = re.compile(f"[ -~]{{1,{ID_BYTES}}}")
 
 
@@ -70,9 +73,9 @@ def password(raw: str) -> str:
     return text
 
 
-def opaque_id(raw: str) -> str:
+def opaque_id(raw: str) -> OpaqueId:
     """Return *raw* if it is 1 to 64 bytes of printable ASCII. Raises TextFault `invalid_field`, `invalid_unicode`."""
     if _OPAQUE_ID.fullmatch(raw) is None:
         gate(raw)
         raise TextFault("invalid_field", f"an id has 1 to {ID_BYTES} characters of printable ASCII")
-    return raw
+    return OpaqueId(raw)

@@ -9,7 +9,7 @@ DisplayName = NewType("DisplayName", str)
 Key = NewType("Key", str)
 
 KEY_VERSION = 1
-"""Stored beside every key; raised whenever `key_of` gives any name another key."""
+"""Stored beside every key and skeleton; raised whenever any name would get another one."""
 
 _DROPPED = re.compile(f"[{INVISIBLE_LETTERS}]")  # VS15 and VS16 among them
 _SPACING = re.compile(f"[{INKLESS} ]+")

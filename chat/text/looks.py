@@ -30,24 +30,23 @@ def skeleton(text: str) -> str:
 
 
 @cache
-def _foreign_capitals() -> dict[int, str]:
-    """Capitals of other alphabets → the Latin capital they look like; `І` (Ukrainian) is an I, not an l."""
-    latin = {"l": "I"} | {chr(point): chr(point) for point in range(ord("A"), ord("Z") + 1)}
-    table = confusables().items()
+def _latin_looks() -> dict[int, str]:
+    """Other characters → the ASCII letter or digit they look like; what is no small letter but looks like l is an I."""
     return {
-        point: latin[look]
-        for point, look in table
-        if point > 0x7F and look in latin and unicodedata.category(chr(point)) == "Lu"
+        point: "I" if look == "l" and unicodedata.category(chr(point)) in {"Lu", "Lo"} else look
+        for point, look in confusables().items()
+        if point > 0x7F and len(look) == 1 and look.isascii() and look.isalnum()
     }
 
 
 def lookalikes(display: str) -> tuple[str, ...]:
     """Return every skeleton a reader may see in *display*, that of its key first.
 
-    Keys are folded to small letters, but people see capitals: `ВОВ` (Cyrillic) looks like `BOB`, and the `I` within
-    `aIice` like an l.
+    Keys are folded to small letters, but people see capitals: `ВОВ` (Cyrillic) and `ꓐꓳꓐ` (Lisu) look like `BOB`, and
+    the `I` within `aIice` like an l.
     """
-    found = [skeleton(key_of(display)), skeleton(key_of(display.translate(_foreign_capitals())))]
-    if display != display.upper():
-        found.append(skeleton(key_of(_INNER_CAPITAL_I.sub("l", display))))
+    latin = display.translate(_latin_looks())
+    found = [skeleton(key_of(display)), skeleton(key_of(latin))]
+    if latin != latin.upper():
+        found.append(skeleton(key_of(_INNER_CAPITAL_I.sub("l", latin))))
     return tuple(dict.fromkeys(found))

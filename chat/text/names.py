@@ -24,10 +24,15 @@ USER_GRAPHEMES = 32
 USER_BYTES = 2048
 MARKS_PER_CLUSTER = 8
 RESERVED = frozenset({"admin", "system", "everyone", "here", "all", "root", "moderator", "support"})
-CACHED_NAMES = 2048
+CACHED_NAMES = 1024
 
 _RULES = {  # PRECIS rule -> what people are told
     "spaces": "spaces are not allowed",
+    "exceptions": "not allowed in identifiers",
+    "precis_ignorable_properties": "it cannot be seen",
+    "old_hangul_jamo": "conjoining Jamo must form a syllable",
+    "other_letter_digits": "letters and decimal digits only",
+    "not_idempotent": "its letter case is not stable",
     "symbols": "symbols other than emoji are not allowed",
     "punctuation": "only ASCII punctuation is allowed",
     "has_compat": "a compatibility form of other characters",
@@ -48,9 +53,9 @@ class RoomName:
 
 @dataclass(frozen=True, slots=True)
 class UserName:
-    """A user's name: shown as `display`, unique by `key` and by `skeleton` (that of the key, to be stored).
+    """A user's name: shown as `display`, unique by `key` and by `skeleton` (that of the key; stored).
 
-    `lookalikes` begins with `skeleton` and holds what else a reader may see in the display form; a name is confusable
+    `lookalikes` begins with `skeleton` and holds what else a reader may see in the display form: a name is confusable
     if any of them is another user's stored skeleton.
     """
 
@@ -65,8 +70,8 @@ def room_name(raw: str) -> RoomName:
     """Return the room name that *raw* spells.
 
     Verdicts in this order: `invalid_unicode` (lone surrogate, NUL), `name_too_long` (over 4,096 bytes of UTF-8),
-    `name_empty` (only white space and invisible characters; a control or bidi control is neither), `invalid_field` (a
-    character or sequence no name may have), `name_too_long` (over 64 graphemes after trimming). Raises TextFault.
+    `name_empty` (only white space and invisible characters), `invalid_field` (a character or sequence no name may
+    have), `name_too_long` (over 64 graphemes after trimming). Raises TextFault.
     """
     display = _display(raw, max_bytes=ROOM_BYTES)
     for run in text_between(display):
@@ -171,4 +176,6 @@ def _refuse_by_precis(run: str) -> None:
     except UnicodeEncodeError as fault:
         rule = fault.reason.removeprefix("DISALLOWED/")
         where = named(fault.object[fault.start]) if fault.end - fault.start == 1 else "text like this"
-        raise TextFault("invalid_field", f"a username cannot have {where} ({_RULES.get(rule, rule)})") from fault
+        raise TextFault(
+            "invalid_field", f"a username cannot have {where} ({_RULES.get(rule, rule.replace('_', ' '))})"
+        ) from fault

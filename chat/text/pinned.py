@@ -17,12 +17,12 @@ WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205
 BIDI_CONTROLS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 # Default_Ignorable_Code_Point that is a letter or a mark: variation selectors, Hangul fillers, U+034F, …
 INVISIBLE_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
-# Default_Ignorable_Code_Point that is neither of these nor a bidi control: U+200B, joiners, tags, …
+# Default_Ignorable_Code_Point that is neither of these nor above: U+200B, joiners, tags, …
 INVISIBLE_FORMATS = "\xad\u180e\u200b-\u200d\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\ufff8\U0001bca0-\U0001bca3"
 INVISIBLE_FORMATS += "\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
 # Printable by category, yet without ink: BRAILLE PATTERN BLANK, MUSICAL SYMBOL NULL NOTEHEAD, KHITAN FILLER.
 INKLESS = "\u2800\U0001d159\U00016fe4"
-BLANK = WHITE_SPACE + INVISIBLE_LETTERS + INVISIBLE_FORMATS + INKLESS
+BLANK = WHITE_SPACE + BIDI_CONTROLS + INVISIBLE_LETTERS + INVISIBLE_FORMATS + INKLESS
 
 _EXACT = unicodedata.unidata_version == UNICODE_VERSION
 

@@ -8,7 +8,7 @@ from chat.text.tables import rgi_emoji
 
 VS16 = "\ufe0f"
 _LONGEST = 64  # code points; the longest of the table has 10, and each may carry a VS16
-_NOT_A_BASE = re.compile("[\u200d\ufe0f\u20e3\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
+_NOT_A_BASE = re.compile("[\u200d\ufe0f\u20e3\U0001f1e6-\U0001f1ff\U000e0020-\U000e007f]")
 
 
 @cache

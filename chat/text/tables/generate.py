@@ -13,6 +13,8 @@ from pathlib import Path
 
 import emoji
 
+from chat.text.looks import skeleton
+
 UNICODE = "14.0.0"
 GRAPHIC = {"L", "M", "N", "P", "S"}
 BUFFER_BYTES = 4096
@@ -64,12 +66,12 @@ def icu_skeleton() -> Callable[[str], str]:
 
 
 def confusables_file() -> str:
-    skeleton = icu_skeleton()
+    icu = icu_skeleton()
     head = "# Code point;what it looks like: Unicode 15.0's confusables.txt as ICU 72 carries it, for Unicode 14."
     lines = (
         f"{ord(char):X};" + " ".join(f"{ord(part):X}" for part in target)
         for char in filter(graphic, map(chr, range(sys.maxunicode + 1)))
-        if unicodedata.normalize("NFD", char) == char and (target := skeleton(char)) != char
+        if unicodedata.normalize("NFD", char) == char and (target := icu(char)) != char
     )
     return "\n".join([head, *lines]) + "\n"
 
@@ -80,6 +82,9 @@ def main() -> None:
     here = Path(__file__).parent
     for name, make in (("graphic", graphic_file), ("emoji", emoji_file), ("confusables", confusables_file)):
         (here / f"{name}.txt").write_text(make(), encoding="utf-8")
+    icu = icu_skeleton()
+    if wrong := [char for char in map(chr, range(sys.maxunicode + 1)) if graphic(char) and skeleton(char) != icu(char)]:
+        sys.exit(f"skeletons differ from ICU's: {wrong}")
 
 
 if __name__ == "__main__":
