@@ -188,9 +188,10 @@ def main() -> None:
     relay = Relay(json.loads(os.environ[RELAY]), public, private)
     try:
         code = asyncio.run(relay.run())
-    except FileNotFoundError as fault:
+    except OSError as fault:
         sys.exit(f"opskit-relay: {fault}")
     if code < 0:  # end as the service did, so that the supervisor sees the signal
-        signal.signal(-code, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # SIGKILL has no handler to reset
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code)

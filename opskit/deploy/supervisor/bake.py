@@ -118,9 +118,11 @@ class Bakery:
     async def _bake(self, order: BakeOrder) -> None:
         smoke_at = time.monotonic()
         while (now := time.monotonic()) < order.until:
-            await self._check("health", lambda slot, _url: health_fault(_private(slot) + slot.spec.health))
+            await self._check("health", order, lambda slot, _url: health_fault(_private(slot) + slot.spec.health))
             if order.smoke_command and now >= smoke_at:
-                await self._check("smoke", lambda slot, url: smoke_fault(order.smoke_command, url=url, slot=slot))
+                await self._check(
+                    "smoke", order, lambda slot, url: smoke_fault(order.smoke_command, url=url, slot=slot)
+                )
                 smoke_at = time.monotonic() + order.smoke_every_s
             self._passed_one(order)
             await asyncio.sleep(min(order.health_every_s, max(order.until - time.monotonic(), 0)))
@@ -130,7 +132,7 @@ class Bakery:
             self.supervisor.record("bake.passed", state.running, bake=state.bake.id, checks=state.bake.checks)
             self.supervisor.save()
 
-    async def _check(self, name: str, fault_of: Callable[[Slot, str], str]) -> None:
+    async def _check(self, name: str, order: BakeOrder, fault_of: Callable[[Slot, str], str]) -> None:
         supervisor = self.supervisor
         slot = supervisor.state.running
         if slot is None or slot.state is not ChildState.PUBLIC:
@@ -138,7 +140,7 @@ class Bakery:
         fault, before = "", slot.exits
         for attempt in range(TRIES):
             if attempt:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(min(RETRY_S, order.health_every_s))
             fault = await asyncio.to_thread(fault_of, slot, url_of(supervisor.public))
             if not fault or slot.exits != before:
                 return
