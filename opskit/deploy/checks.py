@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from urllib.parse import urlsplit
 
 TIMEOUT_S = 5.0
 BODY_LIMIT_BYTES = 65536
-RETRY_FOR_S = 20.0  # a check that has failed for this long is believed
+RETRY_FOR_S = 10.0  # a check that has failed for this long is believed
 PAUSES_S = (0.3, 1.0)
+_DURATION = re.compile(r"\s+[\d.]+ m?s$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +74,17 @@ def version(url: str, path: str, *, version: str, commit: str) -> Verdict:
     return Verdict("version", True, version)
 
 
-def smoke_summary(log_tail: str) -> str:
-    """The sentence of a failed smoke log: its first line marked ✗ with what follows it, else its last line."""
-    lines = [line.rstrip() for line in log_tail.splitlines() if line.strip()]
-    for at, line in enumerate(lines):
-        if line.lstrip().startswith("✗"):
-            more = lines[at + 1].strip() if at + 1 < len(lines) and lines[at + 1].startswith(" ") else ""
-            return f"{line.lstrip().removeprefix('✗').strip()}{': ' if more else ''}{more}"
-    return lines[-1].strip() if lines else "it printed nothing"
+def smoke_summary(printed: str) -> str:
+    """The sentence of a failed smoke: its first line marked ✗ with what follows it, else its last line."""
+    lines = [line.rstrip() for line in printed.splitlines() if line.strip()]
+    red = [at for at, line in enumerate(lines) if line.lstrip().startswith("✗")]
+    if not red:
+        return lines[-1].strip() if lines else "it printed nothing"
+    first = red[0]
+    name = _DURATION.sub("", lines[first].lstrip().removeprefix("✗").strip())
+    below = lines[first + 1] if first + 1 < len(lines) else ""
+    more = f"; and {len(red) - 1} more red" if len(red) > 1 else ""
+    return f"{name}: {below.strip()}{more}" if below.startswith(" ") else f"{name}{more}"
 
 
 def _get(url: str, path: str) -> tuple[int | None, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GRACE_S = 5.0
-TAIL_BYTES = 4096
+TAIL_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def run(
 
 
 def tail_of(log: Path, *, lines: int, start_bytes: int = 0) -> str:
-    """The last *lines* of a log file after *start_bytes*, at most 4 KiB; "" if it cannot be read."""
+    """The last *lines* of a log file after *start_bytes*, at most 64 KiB; "" if it cannot be read."""
     try:
         with log.open("rb") as file:
             file.seek(max(start_bytes, log.stat().st_size - TAIL_BYTES))

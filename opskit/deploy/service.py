@@ -41,7 +41,7 @@ def check_smoke(context: Context, built: Built, url: str, *, given_up: Callable[
 
     def attempt() -> Verdict:
         ran = context.run("smoke", built, timeout_s=SMOKE_TIMEOUT_S, url=url)
-        last = ran.tail(lines=60)
+        last = ran.tail(lines=1000)
         saw = _last_line(last) if ran.ok else f"{checks.smoke_summary(last)} ({ran.ending})"
         return Verdict("smoke", ran.ok, saw)
 
