@@ -7,7 +7,6 @@ dependency's fault: going back would not help, so it is noted and the bake goes 
 import asyncio
 import contextlib
 import http.client
-import json
 import secrets
 import subprocess
 import time
@@ -71,9 +70,7 @@ class Bakery:
         self.task: asyncio.Task[None] | None = None
         supervisor.on_running_exit = self._crashed
 
-    def begin(
-        self, *, minutes: float, health_every_s: float, smoke_command: str, smoke_every_s: float, alert_command: str
-    ) -> None:
+    def begin(self, *, minutes: float, health_every_s: float, smoke_command: str, smoke_every_s: float) -> None:
         """Start a bake of the running release; one under way ends as superseded. Raises Refused."""
         state = self.supervisor.state
         if state.running is None:
@@ -84,7 +81,6 @@ class Bakery:
             health_every_s=max(health_every_s, 0.2),
             smoke_command=smoke_command,
             smoke_every_s=max(smoke_every_s, 1),
-            alert_command=alert_command,
             exits_before=state.running.exits,
         )
         state.bake = Bake(
@@ -101,9 +97,16 @@ class Bakery:
         self.resume()
 
     def resume(self) -> None:
-        """Go on with the bake in the state, if one is under way."""
-        if self.supervisor.state.order and self.supervisor.state.bake:
-            self.task = asyncio.get_running_loop().create_task(self._bake(self.supervisor.state.order))
+        """Go on with the bake in the state, if one is under way; for a supervisor that has just started."""
+        state = self.supervisor.state
+        if state.order is None or state.bake is None or state.running is None:
+            return
+        if state.running.spec.release != state.bake.release:  # its rollback was under way, and is completed by now
+            bad = state.parked or state.running
+            check, _, saw = bad.bad.partition(": ")
+            self._conclude(check, saw, bad=bad, restored=state.running)
+        else:
+            self.task = asyncio.get_running_loop().create_task(self._bake(state.order))
 
     def end(self, why: str) -> None:
         """End a bake under way without a verdict."""
@@ -180,26 +183,29 @@ class Bakery:
         """Go back to the parked release, or start it again, and say why."""
         supervisor, state = self.supervisor, self.supervisor.state
         async with supervisor.lock:
-            if state.order is None or state.bake is None or state.running is None:
+            if state.order is None or state.running is None:
                 return  # superseded while this waited for the lock
-            order, state.order, bad = state.order, None, state.running
-            restored = None
+            bad, restored = state.running, None
             with contextlib.suppress(OpskitError):
                 restored = await self._restore(f"{check}: {saw}")
-            verdict = Verdict(
-                check=check,
-                saw=saw,
-                own=True,
-                action="rolled_back" if restored else "none",
-                at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                release=bad.spec.release,
-                restored=restored.spec.release if restored else None,
-            )
+            self._conclude(check, saw, bad=bad, restored=restored)
+
+    def _conclude(self, check: str, saw: str, *, bad: Slot, restored: Slot | None) -> None:
+        supervisor, state = self.supervisor, self.supervisor.state
+        verdict = Verdict(
+            check=check,
+            saw=saw,
+            own=True,
+            action="rolled_back" if restored else "none",
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            release=bad.spec.release,
+            restored=restored.spec.release if restored else None,
+        )
+        state.order = None
+        if state.bake:
             state.bake = replace(state.bake, state=BakeState.FAILED, verdict=verdict)
-            supervisor.record("bake.failed", bad, bake=state.bake.id, verdict=asdict(verdict))
-            supervisor.save()
-        if order.alert_command:
-            await asyncio.to_thread(_alert, order.alert_command, verdict, bad)
+        supervisor.save()
+        supervisor.alert("bake.failed", bad, **asdict(verdict))
 
     async def _restore(self, why: str) -> Slot | None:
         supervisor, state = self.supervisor, self.supervisor.state
@@ -217,11 +223,3 @@ class Bakery:
 
 def _private(slot: Slot) -> str:
     return f"http://127.0.0.1:{slot.private_port}"
-
-
-def _alert(command: str, verdict: Verdict, slot: Slot) -> None:
-    """Tell somebody; an alert that fails changes nothing."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
-        env = process.base_environment(slot.spec.path_prepend)
-        message = json.dumps(asdict(verdict))
-        subprocess.run(process.split(command), input=message, env=env, text=True, timeout=60, check=False)
