@@ -33,8 +33,7 @@ log = structlog.get_logger()
 async def _probe(tx: Transaction, _: None) -> None:
     """Write something that nobody reads; SQLite would skip a value that stays the same."""
     await tx.rows(
-        "INSERT INTO meta (key, value) VALUES ('probed_ms', :now_ms)"
-        " ON CONFLICT (key) DO UPDATE SET value = value + 1",
+        "INSERT INTO meta (key, value) VALUES ('probed_ms', :now_ms) ON CONFLICT (key) DO UPDATE SET value = value + 1",
         {"now_ms": str(tx.now_ms)},
     )
 
