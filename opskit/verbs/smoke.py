@@ -33,7 +33,7 @@ def smoke(
     """
     if url and target:
         raise UsageFault("--url and --target are two ways to say the same thing", remedy="use one of them")
-    address = url or _address_of(target)
+    address = url or address_of(target)
     extra = ["--junit", str(junit)] if junit else []
     # -P: the suite that came with this opskit, not a directory of that name in the caller's repository
     command = [sys.executable, "-P", "-m", "smoke", "--url", address, *extra]
@@ -49,7 +49,8 @@ def smoke(
     raise typer.Exit(Exit.BAD if result.get("failed") else done.returncode)
 
 
-def _address_of(target: str) -> str:
+def address_of(target: str) -> str:
+    """Where the service on *target* (default: the only one) is reached; raises `Refused` if it does not run."""
     context = open_context(Report(as_json=True), target)
     control = Control(context.layout.state_dir)
     if not control.alive():
