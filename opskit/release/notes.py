@@ -14,7 +14,7 @@ UNRELEASED = "Unreleased"
 
 _CODE = re.compile(r"(`+)(?!`)(.*?)(?<!`)\1(?!`)")
 # What Markdown or HTML would read as its own, outside code; `_` only at the edge of a word, where it can emphasise.
-_SPECIAL = re.compile(r"[\\`*\[\]<]|(?<!\w)_|_(?!\w)|~(?=~)|&(?=#?\w+;)")
+_SPECIAL = re.compile(r"[\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_])|~(?=~)|&(?=#?\w+;)")
 _BLOCK_START = re.compile(r"(?:#{1,6}|[-+])(?=\s|$)|>|~~~|(?:-\s*){3,}$")
 _NUMBERED = re.compile(r"(\d{1,9})([.)])(?=\s|$)")
 

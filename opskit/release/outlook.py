@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from opskit.config import Config
-from opskit.git.history import Commit, History
+from opskit.errors import Refused
+from opskit.git.history import Commit, History, read_history
+from opskit.git.runner import Git
 from opskit.release.attribution import Attribution, attribute
 from opskit.release.versions import Next, Release, Version, announced_next, current, infer_next, releases, tag_version
 
@@ -69,3 +71,11 @@ def look(history: History, config: Config) -> Outlook:
         tuple(sorted(tips)),
         min(preparing.values(), default=None),
     )
+
+
+def read_outlook(git: Git, config: Config) -> Outlook:
+    """Read the repository and look at it. Raises `Refused` if it has no commits or is shallow."""
+    history = read_history(git)
+    if not history.commits:
+        raise Refused(f"{git.directory} has no commits yet", remedy="git commit, then try again")
+    return look(history, config)

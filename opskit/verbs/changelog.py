@@ -12,11 +12,10 @@ import typer
 
 from opskit.config import Config, load
 from opskit.errors import UsageFault
-from opskit.git.history import read_history
 from opskit.git.runner import Git
 from opskit.release.changelog import UNRELEASED, Section, render, section, write_all, write_section
 from opskit.release.notes import day
-from opskit.release.outlook import Outlook, look
+from opskit.release.outlook import Outlook, read_outlook
 from opskit.release.versions import Release, parse_version
 from opskit.report import Report
 from opskit.verbs.options import DryRun, Json, Yes
@@ -52,7 +51,7 @@ def changelog(
     report = Report(as_json=json)
     git = Git.discover(Path.cwd(), bare=True)
     config = load(git.directory)
-    outlook = look(read_history(git), config)
+    outlook = read_outlook(git, config)
     sections = _sections(outlook, config, version=version, every=every)
     if write:
         _write(report, git.directory / config.changelog, sections, every=every, dry_run=dry_run)
@@ -82,7 +81,7 @@ def why(
     if found.code:
         raise UsageFault(f"{sha!r} names no commit here", remedy="git log --oneline --all lists them; or: git fetch")
     full = found.out.decode().strip()
-    outlook = look(read_history(git), load(git.directory))
+    outlook = read_outlook(git, load(git.directory))
     release, reason = outlook.attribution.release_of(full), outlook.attribution.reason(full)
     if release is None:
         coming = full in outlook.history.reachable(*outlook.tips)

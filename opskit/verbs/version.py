@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from opskit.config import load
-from opskit.git.history import read_history
 from opskit.git.runner import Git
-from opskit.release.outlook import look
+from opskit.release.outlook import read_outlook
 from opskit.report import Report
 from opskit.verbs.options import Json
 
@@ -25,7 +24,7 @@ def version(*, why: Why = False, json: Json = False) -> None:
     """
     report = Report(as_json=json)
     git = Git.discover(Path.cwd(), bare=True)
-    outlook = look(read_history(git), load(git.directory))
+    outlook = read_outlook(git, load(git.directory))
     following, newest = outlook.next, outlook.current
     if following.version is None:
         report.say(f"{newest.version if newest else 'no version'}; nothing to release")
