@@ -2,7 +2,7 @@
 
 import typer
 
-from chat.commands import migrate, serve
+from chat.commands import backup, doctor, key, migrate, serve, user
 
 app = typer.Typer(
     name="chat",
@@ -20,6 +20,11 @@ def _chat() -> None:
 
 app.command("serve")(serve.run)
 app.command("migrate")(migrate.run)
+app.command("backup")(backup.make)
+app.command("restore")(backup.restore)
+app.command("doctor")(doctor.run)
+app.add_typer(user.app, name="user")
+app.add_typer(key.app, name="keys")
 
 
 def main() -> None:

@@ -70,8 +70,13 @@ def _encode(keys: Keys) -> bytes:
 
 def read(path: Path) -> Keys:
     """The keys in *path*. Raises `KeysFault` for a file that is damaged, or with secrets too short; `OSError`."""
+    return parse(path.read_bytes(), path)
+
+
+def parse(text: bytes, path: Path) -> Keys:
+    """The keys in *text*, which is that of *path*. Raises `KeysFault`."""
     try:
-        file = msgspec.json.decode(path.read_bytes(), type=_File)
+        file = msgspec.json.decode(text, type=_File)
         keys = Keys(
             pepper=base64.b64decode(file.pepper, validate=True),
             signing=tuple(

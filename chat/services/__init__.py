@@ -54,7 +54,7 @@ class Chat:
         """Open the database and the keys, both made if there are none; at the end all that was queued is stored.
 
         *on_commit* is called in the event loop after each commit, after the acknowledgements and before any waiter
-        resumes. Raises `SchemaFault`, `KeysFault`, `DatabaseUnavailable`, `OSError`.
+        resumes. Raises `SchemaFault`, `KeysFault`, `OSError`.
         """
         ring = KeyRing(settings.data_dir / KEYS_FILE_NAME)
         passwords = Passwords(ring.pepper, cost=settings.bcrypt_cost)

@@ -54,6 +54,47 @@ class NotOurs(SchemaFault):
         return f"{self.path} cannot be used ({self.cause}): restore a backup with `chat restore`, or name another file"
 
 
+class CannotOpen(SchemaFault):
+    """The file cannot be read or written, whatever is in it."""
+
+    def __init__(self, path: Path, cause: object) -> None:
+        self.path, self.cause = path, cause
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} cannot be opened ({self.cause}): check that this user may write the file and its directory, "
+            "and that there is room on the disk"
+        )
+
+
+class InUse(SchemaFault):
+    """A server, or a restore, has the database."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        self.path, self.holder = path, holder
+
+    def __str__(self) -> str:
+        return f"{self.path} is in use: {self.holder}"
+
+
+_NOT_ABOUT_CONTENT = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_AUTH,
+}
+
+
+def fault_of(path: Path, fault: BaseException | None) -> SchemaFault:
+    """What a fault of SQLite at opening means to the one who has to mend it."""
+    code = getattr(fault, "sqlite_errorcode", None)
+    about_file = code is not None and code & 0xFF in _NOT_ABOUT_CONTENT
+    return CannotOpen(path, fault) if about_file else NotOurs(path, fault)
+
+
 class Version(NamedTuple):
     """What a database says of itself."""
 
@@ -75,7 +116,7 @@ def version(path: Path) -> Version | None:
         with closing(sqlite3.connect(path, timeout=10)) as database:
             return version_in(database)
     except (sqlite3.Error, KeyError, ValueError) as fault:
-        raise NotOurs(path, fault) from fault
+        raise fault_of(path, fault) from fault
 
 
 def version_in(database: sqlite3.Connection) -> Version | None:
@@ -135,12 +176,38 @@ def _upgrade(path: Path) -> None:
     try:
         command.upgrade(config, "head")
     except DatabaseError as fault:
-        raise NotOurs(path, fault.orig) from fault
+        raise fault_of(path, fault.orig) from fault
+
+
+@contextmanager
+def serving(path: Path) -> Iterator[None]:
+    """Keep the database from being replaced while this process serves it. Raises `InUse` during a restore."""
+    with _lock_file(path, "in-use").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            raise InUse(path, "a restore is under way; start again when it is done") from fault
+        yield
+
+
+@contextmanager
+def stopped(path: Path) -> Iterator[None]:
+    """Have the database alone, to replace it. Raises `InUse` while a server runs."""
+    with _lock_file(path, "in-use").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            raise InUse(path, "a server is running on it; stop it first") from fault
+        yield
+
+
+def _lock_file(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.name}.{name}-lock")
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Keep other processes from migrating the same database meanwhile."""
-    with path.with_name(path.name + ".migrate-lock").open("w") as lock:
+    with _lock_file(path, "migrate").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chat.protocol.log import Committed
 from chat.storage.connection import DatabaseUnavailable, Readers
-from chat.storage.schema import SchemaFault, Version, judge, path_of, prepare
+from chat.storage.schema import SchemaFault, Version, fault_of, judge, path_of, prepare, serving
 from chat.storage.writer import Writer
 
 
@@ -33,19 +33,20 @@ class Store:
     ) -> AsyncIterator["Store"]:
         """Open a database, made if there is none; at the end what is queued is written first.
 
-        Raises `SchemaFault`, `DatabaseUnavailable`, `OSError`.
+        Raises `SchemaFault`, `OSError`.
         """
         path = path_of(database_url)
-        version = await asyncio.to_thread(prepare, path)
-        url = f"sqlite:///{path}"
-        readers, writer = Readers(url), Writer(url, on_commit=on_commit, now=now)
-        try:
-            await writer.open()
-            await readers.open()
-            yield cls(path, version, writer, readers)
-        finally:
-            await writer.close()
-            await readers.close()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with serving(path):
+            version = await asyncio.to_thread(prepare, path)
+            url = f"sqlite:///{path}"
+            readers, writer = Readers(url), Writer(url, on_commit=on_commit, now=now)
+            try:
+                await _opened(path, writer, readers)
+                yield cls(path, version, writer, readers)
+            finally:
+                await writer.close()
+                await readers.close()
 
     async def check(self) -> list[str]:
         """What keeps this database from being served: `database`, `schema`; empty if nothing does."""
@@ -57,3 +58,11 @@ class Store:
         except DatabaseUnavailable:
             return ["database"]
         return [] if await self.writer.works() else ["database"]
+
+
+async def _opened(path: Path, writer: Writer, readers: Readers) -> None:
+    try:
+        await writer.open()
+        await readers.open()
+    except DatabaseUnavailable as fault:
+        raise fault_of(path, fault.__cause__) from fault
