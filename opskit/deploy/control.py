@@ -140,6 +140,7 @@ class Status:
     supervisor_pid: int
     supervisor_version: str
     copy: str  # id of the copy of opskit that the supervisor runs
+    fault: str = ""  # why the newest state is not on the disk, "" = it is
 
 
 class LaunchFailed(OpskitError):

@@ -2,8 +2,8 @@
 
 It runs as `opskit-keeper TARGET` in the directory of its copy, `{state_dir}/opskit/<id>`. Everything it holds is a
 name and a descriptor: its own `public`, `control` and `notify`, and what the supervisor stored. Each supervisor gets
-one end of a fresh SOCK_SEQPACKET pair as descriptor 3 and sends `hello`, `store`, `drop`, `upgrade` or `quit`, one
-JSON object a packet; the keeper answers `hello` with all it holds, and reports the orphans it reaped as `exit`.
+one end of a fresh SOCK_SEQPACKET pair as descriptor 3 and sends `hello`, `store`, `drop`, `alive`, `upgrade` or
+`quit`, one JSON object a packet; the keeper answers `hello` with all it holds, and reports orphans it reaped as `exit`.
 An upgrade is an exec in place: same process, same children, same descriptors, new code.
 """
 
@@ -26,6 +26,7 @@ from opskit.deploy.sockets import bind_unix, listen, notify_path
 HELD = "OPSKIT_KEEPER_HELD"  # JSON {name: descriptor}, over an exec
 SUPERVISOR = "OPSKIT_KEEPER_SUPERVISOR"  # the supervisor's process id, over an exec
 CHANNEL = 3
+SILENT_S = 30.0  # a supervisor that says nothing for so long hangs
 _PR_SET_CHILD_SUBREAPER = 36
 _NOFILE = 65536  # descriptors a service may have; a shell's 1024 are few for one with a socket per user
 _ERR_LIMIT_BYTES = 1_000_000
@@ -59,7 +60,7 @@ class Keeper:
         self.supervisor = int(os.environ.pop(SUPERVISOR, "0"))
         self.held = held
         self.exits: list[tuple[int, int]] = []  # of orphans, newest last
-        self.started = 0.0
+        self.started = self.heard = time.monotonic()
         self.short_lives = 0
         self.selector = selectors.DefaultSelector()
         self.wake, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -75,12 +76,15 @@ class Keeper:
         asked_to_stop = False
         while True:
             self.reap()
-            wait = None
+            wait = self.heard + SILENT_S - time.monotonic()
+            if self.supervisor and wait <= 0:  # it hangs: it says that it is alive every second
+                os.kill(self.supervisor, signal.SIGKILL)
+                wait = 1.0
             if not self.supervisor:
                 wait = self.started + min(0.1 * 2**self.short_lives, 5) - time.monotonic()
                 if wait <= 0 or self.short_lives == 0:
                     self.revive()
-                    wait = None
+                    wait = SILENT_S
             for key, _ in self.selector.select(wait):
                 if key.fd == self.wake:
                     if signal.SIGTERM in os.read(self.wake, 512):
@@ -99,20 +103,19 @@ class Keeper:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.selector.register(self.channel, selectors.EVENT_READ)
         os.chdir(self.state_dir / "opskit" / "current")
-        high = os.dup(theirs.fileno())  # never 3 itself: dup2 onto itself would keep close-on-exec
+        high, errors = os.dup(theirs.fileno()), self.error_log()
         try:
             argv = command("supervisor", self.target)
-            errors = self.error_log()
             actions = [(os.POSIX_SPAWN_DUP2, errors, 1), (os.POSIX_SPAWN_DUP2, errors, 2)]
             actions.append((os.POSIX_SPAWN_DUP2, high, CHANNEL))
-            self.started = time.monotonic()
+            self.started = self.heard = time.monotonic()
             self.supervisor = os.posix_spawn(argv[0], argv, dict(os.environ), file_actions=actions)
-            os.close(errors)
         except OSError as fault:
             self.short_lives += 1
             print(f"opskit: the supervisor could not be started: {fault}", file=sys.stderr, flush=True)
         finally:
             os.close(high)
+            os.close(errors)
             theirs.close()
 
     def error_log(self) -> int:
@@ -154,6 +157,7 @@ class Keeper:
             packet, fds, _, _ = socket.recv_fds(self.channel, 65536, 1)
         except OSError:
             packet, fds = b"", []
+        self.heard = time.monotonic()
         if not packet:
             self.selector.unregister(self.channel)
             self.channel.close()

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from opskit.deploy.supervisor.state import Slot
 
 STOP_MARGIN_S = 2.0  # beyond drain_s before the stack dump
 DUMP_S = 1.5  # between the stack dump and the kill
+KILL_S = 5.0  # for the kernel to end it
+_UNSURE_S = 0.5  # a signal due so shortly before this supervisor began may not have been sent
 _KEEPER_REPORTS_S = 0.05  # an orphan's exit code comes from the keeper, a moment after its end is seen
 _NAMES = ("pid", "log", "private")
 
@@ -107,15 +110,14 @@ class Children:
         live = self.live.get(slot.instance)
         if live is None:
             return
-        ladder = (
-            (signal.SIGTERM, slot.spec.drain_s + STOP_MARGIN_S),
-            (signal.SIGABRT, DUMP_S),
-            (signal.SIGKILL, 5.0),
-        )
-        for number, wait_s in ladder:
-            process.signal_to(live.pidfd, number)
+        drain_s = slot.spec.drain_s + STOP_MARGIN_S
+        now, due = time.monotonic(), slot.leaving_at
+        for number, wait_s in ((signal.SIGTERM, drain_s), (signal.SIGABRT, DUMP_S), (signal.SIGKILL, KILL_S)):
+            if due > now - _UNSURE_S:  # else an earlier supervisor did it; twice might cut the drain short
+                process.signal_to(live.pidfd, number)
+            due += wait_s
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(live.ended.wait(), wait_s)
+                await asyncio.wait_for(live.ended.wait(), max(due - time.monotonic(), 0))
                 return
 
     def kill(self, slot: Slot) -> None:

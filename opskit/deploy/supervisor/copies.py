@@ -79,13 +79,13 @@ def install(state_dir: Path) -> Copy:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (home / copy.id).exists():
         fresh = Path(tempfile.mkdtemp(prefix="new-", dir=home))
-        for name, content in _files().items():
-            path = fresh / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        (fresh / "copy.json").write_text(json.dumps({"id": copy.id, "version": copy.version}), encoding="utf-8")
-        _prove(fresh)
-        fresh.rename(home / copy.id)
+        try:
+            _write(fresh, copy)
+            _prove(fresh)
+            fresh.rename(home / copy.id)
+        except OSError:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
     link = home / "current.new"
     link.unlink(missing_ok=True)
     link.symlink_to(copy.id)
@@ -96,13 +96,20 @@ def install(state_dir: Path) -> Copy:
     return copy
 
 
+def _write(directory: Path, copy: Copy) -> None:
+    for name, content in _files().items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (directory / "copy.json").write_text(json.dumps({"id": copy.id, "version": copy.version}), encoding="utf-8")
+
+
 def _prove(copy: Path) -> None:
     """Import all of *copy* as its processes will; a keeper that cannot would take the service down with it."""
     statement = "; ".join(f"import {module}" for module in PROGRAMS.values())
     command = [interpreter(), "-E", "-s", "-S", "-c", statement]
     tried = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=60, check=False)
     if tried.returncode:
-        shutil.rmtree(copy, ignore_errors=True)
         raise OSError(f"the copy does not run with {interpreter()}: {tried.stderr.strip().splitlines()[-1]}")
 
 

@@ -39,6 +39,7 @@ class Holding:
 
     def _accept(self) -> None:
         if len(self._clients) >= _AT_ONCE:
+            asyncio.get_running_loop().remove_reader(self.public)  # the others wait in the queue
             return
         with socket.socket(fileno=socket.dup(self.public)) as listener:
             listener.setblocking(False)
@@ -49,7 +50,12 @@ class Holding:
         client.setblocking(False)
         task = asyncio.get_running_loop().create_task(self._serve(client))
         self._clients.add(task)
-        task.add_done_callback(self._clients.discard)
+        task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._clients.discard(task)
+        if self.detail:
+            asyncio.get_running_loop().add_reader(self.public, self._accept)
 
     async def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

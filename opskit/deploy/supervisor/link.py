@@ -74,6 +74,10 @@ class Link:
         """All that the keeper holds, as this process's own descriptors."""
         return dict(self._mine)
 
+    def alive(self) -> None:
+        """Say so; a supervisor that falls silent is killed."""
+        self._tell(do="alive")
+
     def upgrade(self) -> None:
         """Have the keeper exec the current copy."""
         self._tell(do="upgrade")

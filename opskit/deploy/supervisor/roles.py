@@ -6,11 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from opskit import __version__, telemetry
-from opskit.deploy.control import Child, ChildState, Status
+from opskit.deploy.control import BakeState, Child, ChildState, Status
 from opskit.deploy.sockets import BACKLOG, url_of
 from opskit.deploy.supervisor import alerts, policy
 from opskit.deploy.supervisor.children import Children
@@ -54,6 +55,7 @@ class Roles:
             supervisor_pid=os.getpid(),
             supervisor_version=__version__,
             copy=self.copy,
+            fault=self.store.fault,
         )
 
     def child(self, slot: Slot | None) -> Child | None:
@@ -121,6 +123,8 @@ class Roles:
                 slot.exits_at, slot.early, slot.retry_at = [], 0, 0
             self.state.boot, self.state.leaving, self.state.candidate = boot_id(), [], None
             self.state.operation = self.state.order = None
+            if self.state.bake and self.state.bake.state is BakeState.BAKING:
+                self.state.bake = replace(self.state.bake, state=BakeState.SUPERSEDED, note="the machine restarted")
         for slot in self.state.slots():
             if slot.instance and self.children.adopt(slot, self.held):
                 if slot.state is ChildState.STARTING:
@@ -232,7 +236,7 @@ class Roles:
     def _leave(self, slot: Slot) -> None:
         """End *slot* by the ladder, in the background."""
         if slot.pid:
-            slot.state = ChildState.DRAINING
+            slot.state, slot.leaving_at = ChildState.DRAINING, slot.leaving_at or time.monotonic()
             task = asyncio.get_running_loop().create_task(self.children.end(slot))
             self.leaving[slot.instance] = task
             task.add_done_callback(lambda _: self.leaving.pop(slot.instance, None))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -69,7 +70,12 @@ class Server:
         except Refused as refused:
             return {"error": {"kind": "refused", "what": refused.what, "remedy": refused.remedy}}
         except (Malformed, KeyError, TypeError) as fault:
+            traceback.print_exc()
             return {"error": {"kind": "refused", "what": f"the request is malformed: {fault!r}", "remedy": ""}}
+        except Exception as fault:  # noqa: BLE001 - the boundary: the client must get an answer, the log the stack
+            traceback.print_exc()
+            where = f"{self.supervisor.state_dir}/logs/opskit.err"
+            return {"error": {"kind": "refused", "what": f"the supervisor failed: {fault!r}", "remedy": f"see {where}"}}
 
     async def _do(self, verb: str, request: str, arguments: dict[str, Any]) -> Any:
         supervisor, bakery = self.supervisor, self.bakery

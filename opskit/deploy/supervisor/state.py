@@ -32,6 +32,7 @@ class Slot:
     exits_at: list[float] = field(default_factory=list)  # monotonic, the newest 10
     early: int = 0  # exits in a row before ready
     retry_at: float = 0  # monotonic
+    leaving_at: float = 0  # monotonic; when its stop ladder began
     last_exit: str = ""
     last_code: int | None = None
     bad: str = ""

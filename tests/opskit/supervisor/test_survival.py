@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,6 +47,58 @@ def test_a_supervisor_killed_during_a_launch_finishes_it_and_its_client_gets_the
         child = asked.result(timeout=10)
     assert (child.pid, child.state) == (pid, ChildState.READY)
     assert len(target.events("service.started")) == 1
+
+
+@pytest.mark.parametrize("delay_s", [0, 0.005, 0.02, 0.05, 0.08])
+def test_a_supervisor_killed_anywhere_in_a_cut_over_completes_it(target: Target, delay_s: float) -> None:
+    target.deploy("1.0.0")
+    target.control.launch(target.spec("2.0.0"))
+    supervisor = target.control.status().supervisor_pid
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(target.control.cut_over)
+        time.sleep(delay_s)  # this is the fault's place
+        os.kill(supervisor, signal.SIGKILL)
+        status = asked.result(timeout=10)
+    assert (status.running and status.running.release.version) == "2.0.0"
+    assert (status.parked and status.parked.release.version) == "1.0.0"
+    assert status.operation == ""
+    assert {target.get().split()[0] for _ in range(5)} == {"2.0.0"}
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_hangs_is_replaced(target: Target) -> None:
+    before = target.deploy("1.0.0")
+    os.kill(before.supervisor_pid, signal.SIGSTOP)
+    wait_for(lambda: not alive(before.supervisor_pid), timeout_s=40)
+    assert target.control.status().running == before.running
+
+
+def test_sigterm_to_the_keeper_stops_everything(target: Target) -> None:
+    status = target.deploy("1.0.0")
+    os.kill(status.keeper_pid, signal.SIGTERM)
+    wait_for(lambda: not alive(status.keeper_pid))
+    assert processes_of(target.state_dir) == []
+
+
+def test_sigterm_to_the_keeper_twice_needs_no_supervisor(target: Target) -> None:
+    status = target.deploy("1.0.0")
+    os.kill(status.supervisor_pid, signal.SIGSTOP)
+    for _ in range(2):
+        os.kill(status.keeper_pid, signal.SIGTERM)
+        time.sleep(0.1)  # two signals at once are one
+    wait_for(lambda: not alive(status.keeper_pid))
+    assert processes_of(target.state_dir) == []
+
+
+def test_a_drain_goes_on_in_the_next_supervisor(target: Target) -> None:
+    target.deploy("1.0.0", fault="ignore_term", drain_s=1)
+    target.deploy("2.0.0")
+    old = target.control.status().parked
+    assert old is not None
+    target.deploy("3.0.0")
+    kill_supervisor(target)
+    wait_for(lambda: not alive(old.pid), timeout_s=8)
+    assert "Fatal Python error: Aborted" in target.log()
 
 
 def test_a_killed_service_is_back_by_itself(target: Target) -> None:
