@@ -81,7 +81,8 @@ class Http:
     def __init__(self, url: str, *, token: str | None = None) -> None:
         self.url = url.rstrip("/")
         self.token = token
-        self._client = httpx.Client(base_url=self.url, timeout=TIMEOUT_S, trust_env=not is_local(url))
+        secure = self.url.startswith("https:")  # certificates are only read where they are needed: that takes a while
+        self._client = httpx.Client(base_url=self.url, timeout=TIMEOUT_S, trust_env=not is_local(url), verify=secure)
 
     def close(self) -> None:
         """Close the kept-alive connections."""

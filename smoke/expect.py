@@ -1,6 +1,8 @@
 """What a check says when it is not satisfied: what was looked at, what was expected, what was seen."""
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 MAX_SHOWN_CHARS = 240
@@ -34,6 +36,15 @@ def true(what: str, holds: bool, *, seen: Any) -> None:
     """Raise `CheckFailed` unless the statement *what* holds; *seen* is what spoke against it."""
     if not holds:
         raise CheckFailed(f"expected {what}, saw {shown(seen)}")
+
+
+def eventually(what: str, holds: Callable[[], bool], *, within_s: float = 3.0) -> None:
+    """Raise `CheckFailed` unless *holds* becomes true in time; *what* is the statement waited for."""
+    give_up_at_s = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > give_up_at_s:
+            raise CheckFailed(f"expected {what} within {within_s:g} s, saw otherwise")
+        time.sleep(0.02)
 
 
 def has(what: str, seen: Any, **expected: Any) -> None:

@@ -1,5 +1,6 @@
 """What the checks share: the visit, its two people, and a room with an emoji in its name that both are in."""
 
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,6 +46,15 @@ def ada(people: tuple[Person, Person]) -> Person:
 def zoe(people: tuple[Person, Person]) -> Person:
     """The second of the two; joins the rooms."""
     return people[1]
+
+
+@pytest.fixture(scope="session")
+def second_session(visit: Visit, people: tuple[Person, Person]) -> Iterator[Person]:
+    """The second of the two once more, signed in with another spelling of the name."""
+    again = Person(visit.url, unicodedata.normalize("NFD", people[1].username), people[1].password)
+    again.login()
+    yield again
+    again.http.close()
 
 
 @pytest.fixture(scope="session")

@@ -58,15 +58,6 @@ def test_read_cursor(sockets: Sockets, zoe: Person, cafe: dict[str, Any]) -> Non
 
 
 @pytest.mark.two_accounts
-def test_presence(ada: Person, zoe: Person, cafe: dict[str, Any]) -> None:
-    """who comes and goes is seen by the others"""
-    with ada.socket() as watching:
-        with zoe.socket():
-            watching.hear("presence", room_id=cafe["id"], user=zoe.user, online=True)
-        watching.hear("presence", room_id=cafe["id"], user=zoe.user, online=False)
-
-
-@pytest.mark.two_accounts
 def test_typing(sockets: Sockets, ada: Person, cafe: dict[str, Any]) -> None:
     """who types is seen by the others"""
     sockets[0].acked("typing", room_id=cafe["id"])

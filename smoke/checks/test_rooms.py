@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from smoke.expect import has, same, shown, true
+from smoke.expect import eventually, has, same, shown, true
 from smoke.visit import Person, Visit
 
 MANY = 8  # of the vectors that make rooms; the others are for the tests of the text policy
@@ -106,8 +106,22 @@ def test_members(ada: Person, zoe: Person, cafe: dict[str, Any], visit: Visit) -
         roles = {member["user"]["id"]: member["role"] for member in members}
         wanted = {ada.user["id"]: "owner"} if visit.single else {ada.user["id"]: "owner", zoe.user["id"]: "member"}
         same("members and their roles", roles, wanted)
-        online = ada.http.get(f"/rooms/{cafe['id']}/members", online="true").must_have(200, "members")
-        true("who has a socket open to be online", ada.user["id"] in {m["user"]["id"] for m in online}, seen=online)
+        eventually("who has a socket open to be listed as online", lambda: ada.user["id"] in _online(ada, cafe))
+
+
+@pytest.mark.two_accounts
+def test_presence(ada: Person, zoe: Person, cafe: dict[str, Any]) -> None:
+    """who comes and goes is seen by the others"""
+    eventually("who has no socket open not to be online", lambda: zoe.user["id"] not in _online(ada, cafe))
+    with ada.socket() as watching:
+        with zoe.socket():
+            watching.hear("presence", room_id=cafe["id"], user=zoe.user, online=True)
+        watching.hear("presence", room_id=cafe["id"], user=zoe.user, online=False)
+
+
+def _online(person: Person, room: dict[str, Any]) -> list[str]:
+    members = person.http.get(f"/rooms/{room['id']}/members", online="true").must_have(200, "members")
+    return [member["user"]["id"] for member in members]
 
 
 def test_rename(ada: Person, visit: Visit) -> None:

@@ -52,14 +52,6 @@ def test_web_client(outsider: Http) -> None:
         outsider.get(path).must_be(200)
 
 
-def test_contract_documents(outsider: Http) -> None:
-    """it publishes its contract (GET /openapi.json, /asyncapi.json)"""
-    openapi = outsider.get("/openapi.json").must_have(200, "openapi")
-    true("OpenAPI 3.1", str(openapi).startswith("3.1"), seen=openapi)
-    asyncapi = outsider.get("/asyncapi.json").must_have(200, "asyncapi")
-    true("AsyncAPI 3", str(asyncapi).startswith("3."), seen=asyncapi)
-
-
 def test_unknown_path(outsider: Http) -> None:
     """an unknown path is 404 not_found, a wrong method 405 method_not_allowed"""
     outsider.get("/no-such-path").must_be_problem(404, "not_found")
