@@ -13,6 +13,7 @@ from chat.text.keys import key_of
 from chat.text.tables import confusables
 from tests.chat.naughty import naughty
 
+UNHURRIED = settings(deadline=None)  # other tests share the cores
 ANY_CHARACTER = st.characters(categories=None, codec=None)
 PIECES = [piece for piece in naughty() if len(piece) < 12]
 TEXT = st.one_of(
@@ -33,6 +34,7 @@ def verdict(name: str, raw: str) -> str:
         return fault.code
 
 
+@UNHURRIED
 @given(TEXT)
 def test_a_room_name_shown_is_a_room_name_with_the_same_display_and_key(raw: str) -> None:
     try:
@@ -42,6 +44,7 @@ def test_a_room_name_shown_is_a_room_name_with_the_same_display_and_key(raw: str
     assert text.room_name(name.display) == name
 
 
+@UNHURRIED
 @given(TEXT)
 def test_a_username_shown_is_a_username_with_the_same_display_and_key(raw: str) -> None:
     try:
@@ -51,6 +54,7 @@ def test_a_username_shown_is_a_username_with_the_same_display_and_key(raw: str) 
     assert text.username(name.display) == name
 
 
+@UNHURRIED
 @given(TEXT)
 def test_a_key_is_its_own_key_and_never_empty(raw: str) -> None:
     try:
@@ -61,6 +65,7 @@ def test_a_key_is_its_own_key_and_never_empty(raw: str) -> None:
     assert key_of(key) == key
 
 
+@UNHURRIED
 @given(TEXT)
 def test_nfc_and_nfd_get_the_same_verdict_and_key(raw: str) -> None:
     for kind in ("room", "user"):
@@ -69,12 +74,14 @@ def test_nfc_and_nfd_get_the_same_verdict_and_key(raw: str) -> None:
         assert verdict(kind, raw) == composed
 
 
+@UNHURRIED
 @given(TEXT)
 def test_capitals_and_small_letters_are_one_room(raw: str) -> None:
     if verdict("room", raw).startswith("key") and verdict("room", raw.casefold()).startswith("key"):
         assert verdict("room", raw.casefold()) == verdict("room", raw)
 
 
+@UNHURRIED
 @given(TEXT)
 def test_a_query_made_of_a_whole_name_is_its_key(raw: str) -> None:
     try:
@@ -84,6 +91,7 @@ def test_a_query_made_of_a_whole_name_is_its_key(raw: str) -> None:
     assert text.room_query(raw) == key
 
 
+@UNHURRIED
 @given(TEXT)
 def test_signing_in_finds_the_key_that_registering_stored(raw: str) -> None:
     try:
@@ -109,6 +117,7 @@ def test_a_letter_of_another_alphabet_for_one_of_ascii_is_confusable_or_the_same
     assert unnoticed == []
 
 
+@UNHURRIED
 @given(TEXT)
 def test_content_is_stored_as_sent(raw: str) -> None:
     try:
@@ -119,6 +128,7 @@ def test_content_is_stored_as_sent(raw: str) -> None:
     assert text.content(stored) == stored
 
 
+@UNHURRIED
 @given(st.text(min_size=6, max_size=40))
 def test_a_password_is_the_same_from_every_keyboard(raw: str) -> None:
     def accepted(form: str) -> str | None:
@@ -130,6 +140,7 @@ def test_a_password_is_the_same_from_every_keyboard(raw: str) -> None:
     assert accepted(unicodedata.normalize("NFD", raw)) == accepted(unicodedata.normalize("NFC", raw)) == accepted(raw)
 
 
+@UNHURRIED
 @given(st.one_of(TEXT, FLAGS_AND_MORE), st.integers(min_value=0, max_value=12))
 def test_counting_and_cutting_agree_with_the_clusters(raw: str, limit: int) -> None:
     whole = clusters(raw)
@@ -138,7 +149,7 @@ def test_counting_and_cutting_agree_with_the_clusters(raw: str, limit: int) -> N
 
 
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), min_size=60, max_size=120).map("".join))
-@settings(max_examples=50)
+@settings(UNHURRIED, max_examples=50)
 def test_a_preview_ends_where_a_grapheme_ends(raw: str) -> None:
     preview = text.preview(raw)
     assert raw.startswith(preview)
