@@ -27,6 +27,7 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
+    "status": Verb("status", "branches, versions, what runs, what is half-done"),
     "changelog": Verb("changelog", "the notes of a release, from its commits; `why` says where a commit belongs"),
     "version": Verb("version", "the current version and the next one"),
     "deploy": Verb("deploy", "put a commit into service on a target; what fails is put back"),

@@ -82,6 +82,11 @@ def open_context(report: Report, target: str = "", *, start: Path | None = None)
     """The context of a target of the repository around *start*. Raises `UsageFault` without one, or a faulty config."""
     git = Git.discover(start or Path.cwd())
     config = load(git.directory)
+    return context_of(git, config, target, report)
+
+
+def context_of(git: Git, config: Config, target: str, report: Report) -> Context:
+    """The context of a target of *config*; raises `UsageFault` if there is no such target."""
     name, chosen = config.target(target)
     return Context(config, name, chosen, layout_of(name, chosen, root=git.directory), git, report)
 

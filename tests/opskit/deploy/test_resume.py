@@ -60,6 +60,8 @@ def test_a_deploy_killed_at_any_step_ends_well_either_way(running: Shop, step: s
         assert running.serves == "1.1.0"
         return
     assert (half.intent.kind, half.intent.version) == ("deploy", "1.1.0")
+    told = running.opskit("status", "--json").last["operation"]
+    assert (told["kind"], told["release"]) == ("deploy", "1.1.0")
     refused = running.deploy()
     assert refused.code == 3
     assert "half-done deploy of 1.1.0" in refused.last["error"]

@@ -1,0 +1,94 @@
+"""`opskit status`: where everything stands."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from opskit.config import Config, load
+from opskit.deploy.context import context_of
+from opskit.deploy.standing import in_words, standing
+from opskit.git.refs import BRANCH, read
+from opskit.git.runner import Git
+from opskit.journal import Journal
+from opskit.ledger import Ledger
+from opskit.release.outlook import read_outlook
+from opskit.report import Report
+from opskit.verbs.options import Json, Target
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def status(*, target: Target = "", json: Json = False) -> None:
+    """Branches, versions, what runs on each target, what is half-done, open incidents and overdue actions.
+
+    Example: opskit status --json
+    """
+    report = Report(as_json=json)
+    git = Git.discover(Path.cwd())
+    config = load(git.directory)
+    names = [config.target(target)[0]] if target else list(config.targets)
+    targets = [standing(context_of(git, config, name, report)) for name in names]
+    branches = _branches(git, config)
+    outlook = read_outlook(git, config)
+    version = {
+        "current": str(outlook.current.version) if outlook.current else None,
+        "next": str(outlook.next.version) if outlook.next.version else None,
+    }
+    operation = _release_operation(git) or next((each["operation"] for each in targets if each["operation"]), None)
+    incidents, actions = _open(git, "incident", closed=("resolved",)), _open(git, "action", closed=("done", "verified"))
+    for branch in branches:
+        report.say(f"{branch['name']} {branch['sha'][:12] if branch['sha'] else 'does not exist'}{_distance(branch)}")
+    report.say(f"version {version['current'] or 'none yet'}, next {version['next'] or 'nothing to release'}")
+    for facts in targets:
+        for line in in_words(facts):
+            report.say(line)
+    if operation and operation["kind"] not in ("deploy", "rollback"):
+        report.say(f"half-done: {operation['detail']}")
+    for name, entries in (("incident", incidents), ("action", actions)):
+        for entry in entries:
+            report.say(f"{name} {entry.get('name', entry.get('id', ''))}: {entry.get('title', '')}")
+    report.result(
+        branches=branches, version=version, targets=targets, operation=operation, incidents=incidents, actions=actions
+    )
+
+
+def _branches(git: Git, config: Config) -> list[dict[str, Any]]:
+    refs = read(git, BRANCH, "refs/remotes/")
+    found = []
+    for name in filter(None, (config.main, config.develop)):
+        here, there = refs.get(f"{BRANCH}{name}"), refs.get(f"refs/remotes/{config.remote}/{name}")
+        ahead = behind = None
+        if here and there:
+            counts = git.text("rev-list", "--left-right", "--count", f"{here.commit}...{there.commit}").split()
+            ahead, behind = int(counts[0]), int(counts[1])
+        found.append({"name": name, "sha": here.commit if here else None, "ahead": ahead, "behind": behind})
+    return found
+
+
+def _distance(branch: dict[str, Any]) -> str:
+    parts = [f"{branch[way]} {way}" for way in ("ahead", "behind") if branch[way]]
+    return f", {' and '.join(parts)} of the remote" if parts else ""
+
+
+def _release_operation(git: Git) -> dict[str, Any] | None:
+    """A release or hotfix that is half-done in this repository."""
+    journal = Journal(git.common_dir / "opskit").read()
+    if journal is None:
+        return None
+    last = journal.records[-1]
+    call = journal.records[0]
+    kind = str(call.data.get("kind", call.step))
+    step = f"after {last.step!r}" if last.phase == "outcome" else f"in the step {last.step!r}"
+    return {"kind": kind, "step": last.step, "detail": f"{kind}, cut off {step}; --continue or --abort it"}
+
+
+def _open(git: Git, kind: str, *, closed: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The newest state of each thing of *kind* in the ledger that is not *closed*."""
+    latest: dict[str, dict[str, Any]] = {}
+    for event in Ledger(git).read():
+        if event.kind == kind:
+            name = str(event.data.get("name") or event.data.get("id") or event.id)
+            latest[name] = {**latest.get(name, {}), **event.data}
+    return [data for data in latest.values() if data.get("state") not in closed]
