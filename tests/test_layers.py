@@ -1,6 +1,7 @@
 """Imports point down, and the halves never meet; this proves it from the source text."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,8 @@ def modules() -> list[tuple[str, Path]]:
     return found
 
 
-def imports(path: Path, name: str) -> set[str]:
+@cache
+def imports(path: Path, name: str) -> frozenset[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -61,7 +63,7 @@ def imports(path: Path, name: str) -> set[str]:
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             pytest.fail(f"{name} imports relatively; this project imports by full name")
-    return found
+    return frozenset(found)
 
 
 def within(name: str, package: str) -> bool:
