@@ -7,10 +7,11 @@ from opskit.desk import Desk
 from opskit.errors import Refused
 from opskit.ledger import Event
 from opskit.release.plan import Kind, Plan
-from opskit.release.plan_hotfix import plan_finish
+from opskit.release.plan_hotfix import open_hotfix, plan_finish
 from opskit.release.plan_release import Planner, plan_candidate, plan_prepare, plan_release
 from opskit.release.plan_undo import plan_undo
 
+STARTED = "hotfix_start"
 _TAKEN_BACK = (Kind.RELEASE, Kind.HOTFIX, Kind.CANDIDATE, Kind.PREPARE)
 
 
@@ -49,9 +50,12 @@ def _deployed(events: Sequence[Event], plan: Plan) -> str:
     return ", ".join(dict.fromkeys(targets.values()))
 
 
-def _finish(_: Desk, planner: Planner, call: Mapping[str, Any]) -> Plan:
-    facts = {"override": call["override"], "incident": call["incident"]}
-    return plan_finish(planner, branch=str(call["branch"]), wanted=str(call["wanted"]), facts=facts)
+def _finish(desk: Desk, planner: Planner, call: Mapping[str, Any]) -> Plan:
+    branch = open_hotfix(planner.world, current=str(call["current"]))
+    started = [event for event in desk.ledger.read() if event.kind == STARTED and event.data["branch"] == branch]
+    incident = str(started[-1].data["incident"]) if started else ""
+    facts = {"override": call["override"], "incident": incident}
+    return plan_finish(planner, branch=branch, wanted=str(call["wanted"]), facts=facts)
 
 
 Builder = Callable[[Desk, Planner, Mapping[str, Any]], Plan]

@@ -42,6 +42,7 @@ VERBS: dict[str, Verb] = {
     "smoke": Verb("smoke", "check a running service from outside"),
     "ci": Verb("ci", "run the configured steps on a clean checkout of one commit"),
     "release": Verb("release", "changelog, merge, tag and back-merge, published whole or not at all"),
+    "hotfix": Verb("hotfix", "repair what production runs: start, check, approve or reject, finish"),
     "undo": Verb("release", "take back the last release or hotfix", "undo_app"),
     "loadtest": Verb("loadtest", "put load on a running service; thresholds decide"),
     "doctor": Verb("doctor", "is everything here that opskit needs"),

@@ -6,6 +6,7 @@ can be done again.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from opskit import ci
 from opskit.checkouts import check_trees, move_trees, restore_trees
@@ -16,10 +17,11 @@ from opskit.git import refs
 from opskit.git.refs import TAG, Update
 from opskit.git.remote import PushUnknown, Remote
 from opskit.hooks import run_hook
-from opskit.release.plan import Plan
+from opskit.release.plan import Kind, Plan
 from opskit.report import Step
 
 UNDO = "opskit undo takes it back"
+_ACTION_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,18 @@ def _before(desk: Desk, plan: Plan, shown: Step) -> None:
 
 
 def _gate(desk: Desk, plan: Plan, shown: Step) -> None:
-    verdict = ci.run(desk.git, desk.config, plan.gate, desk.report).or_raise()
+    verdict = ci.run(desk.git, desk.config, plan.gate, desk.report)
+    if plan.facts.get("override") and not verdict.green:  # a person's decision, on record
+        shown.status, shown.detail = "warning", "red, overridden"
+        return
+    verdict.or_raise()
     shown.detail = f"{verdict.verdict} on {plan.gate[:12]}" + (", known before" if verdict.cached else "")
+
+
+def _review(desk: Desk, plan: Plan, shown: Step) -> None:
+    from opskit.hotfix import review  # here: only a hotfix needs it, with all that runs its tests
+
+    review.require(desk, plan, shown)
 
 
 def _check(desk: Desk, plan: Plan, shown: Step) -> None:
@@ -199,8 +211,18 @@ def _record(desk: Desk, plan: Plan, shown: Step) -> None:
             **plan.facts,
         }
         desk.ledger.append(str(plan.kind), data, subject=plan.title)
+        if plan.facts.get("override"):
+            _open_action(desk, plan)
     synced = desk.ledger.sync()
     shown.detail = synced.said
+
+
+def _open_action(desk: Desk, plan: Plan) -> None:
+    """An override is paid back: somebody looks at what was passed over."""
+    title = f"Look after what {plan.tag} passed over: {plan.facts['override']}"
+    due = datetime.now(UTC).date() + timedelta(days=_ACTION_DAYS)
+    data = {"title": title, "owner": "", "due": due.isoformat(), "type": "process", "state": "open", "of": plan.tag}
+    desk.ledger.number("action", lambda name: (data, f"action {name}: {title}"), prefix="ACT")
 
 
 def _after(desk: Desk, plan: Plan, shown: Step) -> None:
@@ -219,6 +241,7 @@ def stages(config: Config, plan: Plan) -> list[Stage]:
     every = [
         (True, Stage("check", "references and work trees", _check)),
         (bool(config.hooks.pre_release), Stage("before", "pre_release hook", _before)),
+        (plan.kind is Kind.HOTFIX, Stage("review", "review and check", _review)),
         (bool(plan.gate), Stage("gate", "CI", _gate)),
         (True, Stage("publish", "publish", _publish)),
         (True, Stage("refs", "move the references here", _move_refs)),
@@ -230,4 +253,4 @@ def stages(config: Config, plan: Plan) -> list[Stage]:
     return [stage for wanted, stage in every if wanted]
 
 
-_BEFORE_PUBLISHED = ("check", "before", "gate", "publish")
+_BEFORE_PUBLISHED = ("check", "before", "review", "gate", "publish")

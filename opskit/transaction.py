@@ -57,10 +57,19 @@ def dry_run(desk: Desk, verb: str, **call: Any) -> Plan:
     """The plan that `run` would carry out, its objects thrown away; a conflict is `Refused` here."""
     world = read_world(desk.git, desk.config, at_s=moment_s())
     with objects.scratch_objects(desk.git) as git:
-        try:
-            return _build(replace(desk, git=git), verb, call, world, {})
-        except MergeConflict as conflict:
-            raise Refused(str(conflict), remedy="the real run stops there for you to settle it") from conflict
+        return _planned_once(replace(desk, git=git), verb, call, world)
+
+
+def planned(desk: Desk, verb: str, **call: Any) -> Plan:
+    """The plan that `run` would carry out, its objects kept for a while (nothing refers to them)."""
+    return _planned_once(desk, verb, call, read_world(desk.git, desk.config, at_s=moment_s()))
+
+
+def _planned_once(desk: Desk, verb: str, call: Mapping[str, Any], world: World) -> Plan:
+    try:
+        return _build(desk, verb, call, world, {})
+    except MergeConflict as conflict:
+        raise Refused(str(conflict), remedy=f"opskit {verb} stops there for you to settle it") from conflict
 
 
 def run(desk: Desk, verb: str, **call: Any) -> Plan:

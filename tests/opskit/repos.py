@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
 }
 _CONFIG = """\
 [user]
@@ -118,14 +119,23 @@ class Repo:
         """A file of a revision, as `REV:PATH`."""
         return self.git("show", revision)
 
-    def opskit(self, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ran:
-        """Run `opskit` here in a process of its own, forked so that it need not import everything anew."""
+    def opskit(
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        arm: Callable[[], None] | None = None,
+    ) -> Ran:
+        """Run `opskit` here in a process of its own, forked so that it need not import everything anew.
+
+        *arm* is called in that process first: a test's way to have it killed at an exact place.
+        """
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as given:
             given.write((stdin or "").encode())
             given.seek(0)
             pid = os.fork()
             if pid == 0:
-                _become_opskit(self.path, args, {**self.env, **(env or {})}, given, out, err)
+                _become_opskit(self.path, args, {**self.env, **(env or {})}, (given, out, err), arm)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             out.seek(0)
             err.seek(0)
@@ -145,12 +155,16 @@ class Repo:
 
 
 def _become_opskit(
-    place: Path, args: tuple[str, ...], env: Mapping[str, str], given: IO[bytes], out: IO[bytes], err: IO[bytes]
+    place: Path,
+    args: tuple[str, ...],
+    env: Mapping[str, str],
+    streams: tuple[IO[bytes], IO[bytes], IO[bytes]],
+    arm: Callable[[], None] | None,
 ) -> NoReturn:
     """The rest of a forked process: `opskit ARGS` with these files for its streams. Never returns."""
     code = 70
     try:
-        for target, file in enumerate((given, out, err)):
+        for target, file in enumerate(streams):
             os.dup2(file.fileno(), target)
         sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
         sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8", errors="surrogateescape")
@@ -158,6 +172,8 @@ def _become_opskit(
         os.chdir(place)
         os.environ.update({**ENVIRONMENT, **env})
         sys.argv = ["opskit", *args]
+        if arm:
+            arm()
         main()
         code = 0
     except SystemExit as leaving:
@@ -210,15 +226,21 @@ class Repos:
 
         *config* goes into opskit.toml; the version stands in version.json. Made once, then copied.
         """
-        made = self.templates / f"{released}-{develop}-{sha256(config.encode()).hexdigest()[:16]}"
+        name = f"{released}-{develop}-{sha256(config.encode()).hexdigest()[:16]}"
+        return self.kept(name, lambda fresh: fresh._make_project(config, released=released, develop=develop))
+
+    def kept(self, name: str, make: Callable[["Repos"], object]) -> Project:
+        """The project that *make* makes in `work` and `remote.git`, made once in a test run, then copied."""
+        made = self.templates / name
         if not made.exists():
-            scratch = self.templates / f"making-{os.getpid()}"
-            scratch.mkdir(parents=True)
-            Repos(scratch, self.env, self.templates)._make_project(config, released=released, develop=develop)
+            scratch = Path(tempfile.mkdtemp(dir=self.templates.parent))
+            make(Repos(scratch, self.env, self.templates))
+            self.templates.mkdir(exist_ok=True)
             scratch.rename(made)
         shutil.copytree(made, self.folder, dirs_exist_ok=True, symlinks=True)
         here = Repo(self.folder / "work", self.env)
-        here.git("remote", "add", "origin", str(self.folder / "remote.git"))
+        here.git("config", "remote.origin.url", str(self.folder / "remote.git"))
+        here.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
         here.git("fetch", "-q")
         here.git("update-index", "-q", "--refresh")
         return Project(here, Repo(self.folder / "remote.git", self.env))
