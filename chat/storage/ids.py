@@ -3,9 +3,8 @@
 import base64
 import hashlib
 import os
-from datetime import UTC, datetime, timedelta
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+import time
+from functools import lru_cache
 
 
 def new_id(kind: str, *, now_ms: int) -> str:
@@ -16,7 +15,12 @@ def new_id(kind: str, *, now_ms: int) -> str:
 
 def rfc3339(ms: int) -> str:
     """Milliseconds since 1970 as RFC 3339 in UTC: `2026-11-22T23:12:00.123Z`."""
-    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))  # a page of history formats 50 of them
 
 
 def digest(secret: str) -> bytes:

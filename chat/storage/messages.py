@@ -173,9 +173,11 @@ async def _store(
     await tx.rows(_ADVANCE_CURSORS, {"cursors": msgspec.json.encode(read).decode()})
 
 
-REACTIONS_OF = """json((SELECT json_group_array(json_array(emoji, n, me)) FROM (
-    SELECT emoji, count(*) AS n, max(user_id = :user_id) AS me FROM reactions
-    WHERE message_id = m.id GROUP BY emoji ORDER BY min(reacted_ms), emoji)))"""
+REACTIONS_OF = """CASE WHEN EXISTS (SELECT 1 FROM reactions WHERE message_id = m.id) THEN
+    json((SELECT json_group_array(json_array(emoji, n, me)) FROM (
+        SELECT emoji, count(*) AS n, max(user_id = :user_id) AS me FROM reactions
+        WHERE message_id = m.id GROUP BY emoji ORDER BY min(reacted_ms), emoji)))
+    ELSE json('[]') END"""
 """The reactions to the message `m`, as `:user_id` sees them."""
 
 COLUMNS = f"""json_array(

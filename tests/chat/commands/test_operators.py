@@ -23,11 +23,6 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return read(tmp_path / "data", options={"bcrypt_cost": "4"}, env={}, file={})
-
-
-@pytest.fixture
 def run(settings: Settings) -> Run:
     def run(*words: str, stdin: str | None = None) -> Result:
         env = {
@@ -51,12 +46,12 @@ async def _fill(settings: Settings) -> tuple[str, str, str]:
         return made.access_token, made.refresh_token, room.id
 
 
-def test_migrate_makes_the_database_and_says_its_schema(run: Run, settings: Settings) -> None:
+def test_migrate_makes_the_database_and_says_its_schema(run: Run, tmp_path: Path) -> None:
     for _ in range(2):
-        done = run("migrate")
+        done = run("migrate", "--data-dir", str(tmp_path / "new"))
         assert (done.exit_code, done.stderr) == (0, "")
         assert "schema 1" in done.stdout
-    assert stat.S_IMODE(path_of(settings.database_url).stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "new" / "chat.db").stat().st_mode) == 0o600
 
 
 def test_settings_that_are_wrong_are_told_all_at_once(run: Run, settings: Settings) -> None:
@@ -100,7 +95,9 @@ async def test_an_invite_from_the_command_line_lets_someone_register(run: Run, s
         await chat.accounts.register("ann", "correct horse", invite=code)
 
 
-@pytest.mark.parametrize("words", [("user", "disable", "nobody"), ("user", "enable", "\u202e"), ("backup", "x.tar.gz")])
+@pytest.mark.parametrize(
+    "words", [("user", "disable", "nobody"), ("user", "enable", "\u202e"), ("doctor", "--data-dir", "/nowhere")]
+)
 def test_what_is_not_there_is_a_sentence_and_exit_code_1(run: Run, words: tuple[str, ...]) -> None:
     done = run(*words)
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)

@@ -2,18 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from chat.protocol.log import Committed, Who
 from chat.services import Chat
-from chat.settings import Settings, read
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return read(tmp_path / "data", options={"bcrypt_cost": "4"}, env={}, file={})
+from chat.settings import Settings
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from chat.protocol.errors import Fault, Unavailable
+from chat.settings import Settings
 from chat.storage.connection import DatabaseUnavailable
 from chat.storage.schema import NotOurs, SchemaTooNew, SchemaTooOld, migrate, prepare, version
 from chat.storage.store import Store
@@ -44,8 +46,8 @@ async def noted(store: Store) -> set[str]:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store.open(f"sqlite:///{tmp_path / 'chat.db'}") as store:
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    async with Store.open(settings.database_url) as store:
         yield store
 
 
@@ -213,19 +215,19 @@ def test_the_migrations_lead_to_the_tables_that_the_code_uses(tmp_path: Path) ->
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_a_directory_that_may_not_be_written_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_directory_that_may_not_be_written_is_a_clear_error() -> None:
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         lacking("as root nothing is unwritable", install="apt-get install util-linux")
-    folder = tmp_path / "data"
-    folder.mkdir(mode=0o555)
-    for parent in [tmp_path, *tmp_path.parents][:-2]:
-        parent.chmod(parent.stat().st_mode | 0o055)
-    code = "import sys; from chat.cli import main; sys.argv = ['chat', 'migrate', '--data-dir', sys.argv[1]]; main()"
-    command = [sys.executable, "-c", code, str(folder)]
-    if os.geteuid() == 0:
-        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "ermission" in done.stderr and "chat.cli" in done.stderr:
-        pytest.skip("this checkout cannot be read by another user")
-    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
-    assert str(folder) in done.stderr
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        code = (
+            "import sys; from chat.cli import main; sys.argv = ['chat', 'migrate', '--data-dir', sys.argv[1]]; main()"
+        )
+        command = [sys.executable, "-c", code, folder]
+        if os.geteuid() == 0:
+            command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "chat.cli" in done.stderr:
+            pytest.skip("this checkout cannot be read by another user")
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+        assert folder in done.stderr
