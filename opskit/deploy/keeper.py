@@ -9,6 +9,7 @@ An upgrade is an exec in place: same process, same children, same descriptors, n
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import resource
@@ -62,6 +63,7 @@ class Keeper:
         self.exits: list[tuple[int, int]] = []  # of orphans, newest last
         self.started = self.heard = time.monotonic()
         self.short_lives = 0
+        self.stopping = False
         self.selector = selectors.DefaultSelector()
         self.wake, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -73,7 +75,6 @@ class Keeper:
 
     def run(self) -> NoReturn:
         """Hold and revive until told to quit."""
-        asked_to_stop = False
         while True:
             self.reap()
             wait = self.heard + SILENT_S - time.monotonic()
@@ -88,9 +89,9 @@ class Keeper:
             for key, _ in self.selector.select(wait):
                 if key.fd == self.wake:
                     if signal.SIGTERM in os.read(self.wake, 512):
-                        if asked_to_stop:  # a second SIGTERM: without the supervisor's help
+                        if self.stopping:  # a second SIGTERM: without the supervisor's help
                             self.quit()
-                        asked_to_stop = True
+                        self.stopping = True
                         self.tell(do="stop")
                 else:
                     self.hear()
@@ -103,7 +104,8 @@ class Keeper:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.selector.register(self.channel, selectors.EVENT_READ)
         os.chdir(self.state_dir / "opskit" / "current")
-        high, errors = os.dup(theirs.fileno()), self.error_log()
+        high = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 64)  # not CHANNEL itself: dup2 would leave it close-on-exec
+        errors = self.error_log()
         try:
             argv = command("supervisor", self.target)
             actions = [(os.POSIX_SPAWN_DUP2, errors, 1), (os.POSIX_SPAWN_DUP2, errors, 2)]
@@ -171,6 +173,8 @@ class Keeper:
                 for pid, status in self.exits:
                     self.tell(do="exit", pid=pid, exit=status)
                 self.tell(do="end", pid=os.getpid(), version=__version__)
+                if self.stopping:
+                    self.tell(do="stop")
             case "store":
                 self.drop(message["name"])
                 self.held[message["name"]] = fds[0]

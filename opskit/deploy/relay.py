@@ -20,7 +20,9 @@ from typing import Any
 RELAY = "OPSKIT_RELAY"  # the order, as JSON, in the relay's environment
 _CHUNK_BYTES = 1 << 16
 _IDLE_S = 0.5  # a parked connection that has been answered and silent for so long is between requests
-_CONNECT_S = 5.0
+_CONNECT_S = 30.0
+_ATTEMPT_S = 0.2  # a full accept queue drops the SYN, and the kernel's own second attempt comes after 1 s
+_CONNECTING_AT_ONCE = 4  # `python -m http.server` has a queue of 5
 
 
 def order(argv: Sequence[str], *, cwd: str, drain_s: float) -> str:
@@ -36,10 +38,11 @@ class Connection:
         self.answered = False  # the newest bytes came from the service
         self.moved_at = time.monotonic()
 
-    async def relay(self, port: int) -> None:
-        """Pass bytes both ways until both have ended."""
+    async def relay(self, port: int, turn: asyncio.Semaphore) -> None:
+        """Pass bytes both ways until both have ended; *turn* keeps a crowd from flooding the service's queue."""
         try:
-            upstream = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), _CONNECT_S)
+            async with asyncio.timeout(_CONNECT_S), turn:
+                upstream = await _connected(port)
         except (OSError, TimeoutError):
             self.writer.transport.abort()
             return
@@ -67,6 +70,12 @@ class Connection:
         return self.answered and now - self.moved_at >= _IDLE_S
 
 
+async def _connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    while True:
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), _ATTEMPT_S)
+
+
 class Relay:
     """The service's process and the connections to it."""
 
@@ -76,8 +85,8 @@ class Relay:
             self.port: int = free.getsockname()[1]
         self.connections: dict[Connection, asyncio.Task[None]] = {}
         self.parked: asyncio.Task[None] | None = None
+        self.turn = asyncio.Semaphore(_CONNECTING_AT_ONCE)
         self.serving = False
-        self.ending = False
 
     async def run(self) -> int:
         """Serve until the service ends; returns its exit code."""
@@ -138,7 +147,7 @@ class Relay:
         if task:
             self.connections[connection] = task
         try:
-            await connection.relay(self.port)
+            await connection.relay(self.port, self.turn)
         finally:
             self.connections.pop(connection, None)
 

@@ -133,7 +133,9 @@ class Supervisor(Roles):
 
     async def bring_up(self, *, request: str) -> Status:
         """Put the release that ran last into service, if none is."""
-        if self.state.running and self.state.up:
+        running = self.state.running
+        if running and self.state.up:  # after a reboot it starts by itself
+            await self.until(lambda: running.state is not ChildState.STARTING, running.spec.ready_s + 10)
             return self.status()
         if self.state.last is None:
             raise Refused("no release has run here yet", remedy="deploy one with `opskit deploy`")

@@ -37,83 +37,83 @@ def failed(target: Target) -> Verdict:
     return result.verdict
 
 
-def test_a_release_that_stays_healthy_passes(target: Target) -> None:
-    target.deploy("1.0.0")
-    bake(target, minutes=0.01, smoke_command=f"{BASE} -c pass")
-    assert ended(target).state is BakeState.PASSED
-    assert target.events("bake.passed")
+def test_a_release_that_stays_healthy_passes(shared: Target) -> None:
+    shared.deploy("1.0.0")
+    bake(shared, minutes=0.01, smoke_command=f"{BASE} -c pass")
+    assert ended(shared).state is BakeState.PASSED
+    assert shared.events("bake.passed")
 
 
-def test_a_release_that_turns_unhealthy_is_taken_back_and_the_reason_named(target: Target, tmp_path: Path) -> None:
-    target.deploy("1.0.0")
-    target.deploy("2.0.0", env={"FAIL_IF": str(tmp_path / "unhealthy")}, alert_command=f"tee {tmp_path / 'told'}")
-    bake(target)
+def test_a_release_that_turns_unhealthy_is_taken_back_and_the_reason_named(shared: Target, tmp_path: Path) -> None:
+    shared.deploy("1.0.0")
+    shared.deploy("2.0.0", env={"FAIL_IF": str(tmp_path / "unhealthy")}, alert_command=f"tee {tmp_path / 'told'}")
+    bake(shared)
     (tmp_path / "unhealthy").touch()
-    verdict = failed(target)
+    verdict = failed(shared)
     assert (verdict.check, verdict.own, verdict.action) == ("health", True, "rolled_back")
     assert "GET /readyz: 503" in verdict.saw
     assert verdict.restored is not None
     assert verdict.restored.version == "1.0.0"
-    assert target.get().startswith("1.0.0")
+    assert shared.get().startswith("1.0.0")
     assert wait_for(lambda: "bake.failed" in (tmp_path / "told").read_text(encoding="utf-8"))
-    parked = target.control.status().parked
+    parked = shared.control.status().parked
     assert parked is not None
     assert parked.bad.startswith("health: GET /readyz: 503")
 
 
-def test_what_fails_on_the_parked_release_too_is_a_dependencys_fault(target: Target, tmp_path: Path) -> None:
+def test_what_fails_on_the_parked_release_too_is_a_dependencys_fault(shared: Target, tmp_path: Path) -> None:
     env = {"FAIL_IF": str(tmp_path / "database-down")}
-    target.deploy("1.0.0", env=env)
-    target.deploy("2.0.0", env=env)
-    bake(target)
+    shared.deploy("1.0.0", env=env)
+    shared.deploy("2.0.0", env=env)
+    bake(shared)
     (tmp_path / "database-down").touch()
-    note = wait_for(lambda: (now := target.control.status().bake) and now.note)
+    note = wait_for(lambda: (now := shared.control.status().bake) and now.note)
     assert "dependency's fault" in note
-    assert target.get().startswith("2.0.0")
+    assert shared.get().startswith("2.0.0")
 
 
-def test_one_failure_that_passes_when_repeated_is_no_verdict(target: Target, tmp_path: Path) -> None:
-    target.deploy("1.0.0")
-    target.deploy("2.0.0")
+def test_one_failure_that_passes_when_repeated_is_no_verdict(shared: Target, tmp_path: Path) -> None:
+    shared.deploy("1.0.0")
+    shared.deploy("2.0.0")
     once = tmp_path / "failed-once"
     script = f"import pathlib, sys; p = pathlib.Path({str(once)!r}); seen = p.exists(); p.touch(); sys.exit(not seen)"
-    bake(target, minutes=0.05, smoke_command=f'{BASE} -c "{script}"')
-    assert ended(target).state is BakeState.PASSED
+    bake(shared, minutes=0.05, smoke_command=f'{BASE} -c "{script}"')
+    assert ended(shared).state is BakeState.PASSED
     assert once.exists()
 
 
-def test_a_red_smoke_is_taken_back_with_what_it_printed(target: Target) -> None:
-    target.deploy("1.0.0")
-    target.deploy("2.0.0")
-    parked = target.control.status().parked
+def test_a_red_smoke_is_taken_back_with_what_it_printed(shared: Target) -> None:
+    shared.deploy("1.0.0")
+    shared.deploy("2.0.0")
+    parked = shared.control.status().parked
     assert parked is not None
     script = f"import sys; sys.exit(sys.argv[1] != {parked.private_url!r} and 'cafe-☕ was not delivered')"
-    bake(target, smoke_command=f'{BASE} -c "{script}" {{url}}')
-    verdict = failed(target)
+    bake(shared, smoke_command=f'{BASE} -c "{script}" {{url}}')
+    verdict = failed(shared)
     assert (verdict.check, verdict.saw) == ("smoke", "exit 1: cafe-☕ was not delivered")
-    assert target.get().startswith("1.0.0")
+    assert shared.get().startswith("1.0.0")
 
 
-def test_crashes_in_the_bake_are_taken_back(target: Target, tmp_path: Path) -> None:
-    target.deploy("1.0.0")
-    status = target.deploy("2.0.0", env={"CRASH_IF": str(tmp_path / "broken")})
-    bake(target)
+def test_crashes_in_the_bake_are_taken_back(shared: Target, tmp_path: Path) -> None:
+    shared.deploy("1.0.0")
+    status = shared.deploy("2.0.0", env={"CRASH_IF": str(tmp_path / "broken")})
+    bake(shared)
     (tmp_path / "broken").touch()
     assert status.running is not None
     os.kill(status.running.pid, signal.SIGKILL)
-    verdict = failed(target)
+    verdict = failed(shared)
     assert (verdict.check, verdict.action) == ("crashes", "rolled_back")
-    assert target.get().startswith("1.0.0")
+    assert shared.get().startswith("1.0.0")
 
 
-def test_a_bake_goes_on_in_the_next_supervisor(target: Target, tmp_path: Path) -> None:
-    target.deploy("1.0.0")
-    target.deploy("2.0.0", env={"FAIL_IF": str(tmp_path / "unhealthy")})
-    bake(target)
-    os.kill(target.control.status().supervisor_pid, signal.SIGKILL)
+def test_a_bake_goes_on_in_the_next_supervisor(shared: Target, tmp_path: Path) -> None:
+    shared.deploy("1.0.0")
+    shared.deploy("2.0.0", env={"FAIL_IF": str(tmp_path / "unhealthy")})
+    bake(shared)
+    os.kill(shared.control.status().supervisor_pid, signal.SIGKILL)
     (tmp_path / "unhealthy").touch()
-    assert failed(target).check == "health"
-    assert target.get().startswith("1.0.0")
+    assert failed(shared).check == "health"
+    assert shared.get().startswith("1.0.0")
 
 
 def test_a_bake_with_nothing_to_go_back_to_says_so(target: Target, tmp_path: Path) -> None:
@@ -125,22 +125,22 @@ def test_a_bake_with_nothing_to_go_back_to_says_so(target: Target, tmp_path: Pat
     assert target.get().startswith("1.0.0")
 
 
-def test_a_parked_release_that_died_is_started_again_to_go_back_to(target: Target, tmp_path: Path) -> None:
-    target.deploy("1.0.0")
-    status = target.deploy("2.0.0", env={"FAIL_IF": str(tmp_path / "unhealthy")})
+def test_a_parked_release_that_died_is_started_again_to_go_back_to(shared: Target, tmp_path: Path) -> None:
+    shared.deploy("1.0.0")
+    status = shared.deploy("2.0.0", env={"FAIL_IF": str(tmp_path / "unhealthy")})
     assert status.parked is not None
     os.kill(status.parked.pid, signal.SIGKILL)
-    bake(target)
+    bake(shared)
     (tmp_path / "unhealthy").touch()
-    assert failed(target).action == "rolled_back"
-    assert target.get().startswith("1.0.0")
+    assert failed(shared).action == "rolled_back"
+    assert shared.get().startswith("1.0.0")
 
 
-def test_a_new_cut_over_supersedes_a_bake(target: Target) -> None:
-    target.deploy("1.0.0")
-    bake(target)
-    target.deploy("2.0.0")
-    assert ended(target).state is BakeState.SUPERSEDED
+def test_a_new_cut_over_supersedes_a_bake(shared: Target) -> None:
+    shared.deploy("1.0.0")
+    bake(shared)
+    shared.deploy("2.0.0")
+    assert ended(shared).state is BakeState.SUPERSEDED
 
 
 def test_nothing_running_cannot_bake(target: Target) -> None:

@@ -3,12 +3,13 @@
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import opskit
 from opskit.deploy.control import ensure_running
-from tests.opskit.supervisor.harness import Load, Target, wait_for
+from tests.opskit.supervisor.harness import BASE, Load, Target, wait_for
 
 pytestmark = pytest.mark.slow
 REQUESTS = 2_000
@@ -49,6 +50,25 @@ def test_no_request_is_refused_or_fails(
             act(target, monkeypatch)
         load.until(REQUESTS)
     print(f"{act.__name__}: {load.done} requests, {len(load.failures)} failed, slowest {load.slowest_s * 1000:.0f} ms")
+    assert load.failures == []
+    assert load.slowest_s < 2
+
+
+def test_a_service_behind_the_relay_refuses_and_fails_no_request(target: Target) -> None:
+    def page(version: str) -> str:
+        (Path(target.spec(version).release.dir) / "index.html").write_text(version, encoding="utf-8")
+        return f"{BASE} -m http.server --bind 127.0.0.1 {{port}}"
+
+    status = target.deploy("1.0.0", command=page("1.0.0"))
+    with Load(status.public_url) as load:
+        load.until(REQUESTS // 4)
+        target.deploy("2.0.0", command=page("2.0.0"))
+        load.until(REQUESTS // 2)
+        target.control.return_to_parked(why="test")
+        load.until(REQUESTS * 3 // 4)
+        target.control.restart()
+        load.until(REQUESTS)
+    print(f"relay: {load.done} requests, {len(load.failures)} failed, slowest {load.slowest_s * 1000:.0f} ms")
     assert load.failures == []
     assert load.slowest_s < 2
 

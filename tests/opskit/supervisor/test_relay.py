@@ -38,87 +38,87 @@ def address(url: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def test_a_service_that_only_takes_a_port_is_served_privately_then_publicly(target: Target) -> None:
-    child = target.control.launch(target.spec("1.0.0", command=page(target, "1.0.0")))
+def test_a_service_that_only_takes_a_port_is_served_privately_then_publicly(shared: Target) -> None:
+    child = shared.control.launch(shared.spec("1.0.0", command=page(shared, "1.0.0")))
     assert get(child.private_url) == "1.0.0"
-    status = target.control.cut_over()
+    status = shared.control.cut_over()
     assert get(status.public_url) == "1.0.0"
 
 
-def test_the_port_may_be_asked_for_in_the_environment(target: Target) -> None:
+def test_the_port_may_be_asked_for_in_the_environment(shared: Target) -> None:
     command = f"/bin/sh -c 'exec {BASE} -m http.server --bind 127.0.0.1 $PORT'"
-    page(target, "1.0.0")
-    child = target.control.launch(target.spec("1.0.0", command=command, env={"PORT": "{port}"}))
+    page(shared, "1.0.0")
+    child = shared.control.launch(shared.spec("1.0.0", command=command, env={"PORT": "{port}"}))
     assert get(child.private_url) == "1.0.0"
 
 
-def test_cut_over_and_return_fail_no_request(target: Target) -> None:
-    target.deploy("1.0.0", command=page(target, "1.0.0"))
-    with Load(target.control.status().public_url, per_s=50) as load:
-        target.deploy("2.0.0", command=page(target, "2.0.0"))
+def test_cut_over_and_return_fail_no_request(shared: Target) -> None:
+    shared.deploy("1.0.0", command=page(shared, "1.0.0"))
+    with Load(shared.control.status().public_url, per_s=50) as load:
+        shared.deploy("2.0.0", command=page(shared, "2.0.0"))
         load.until(load.done + 20)
-        target.control.return_to_parked()
+        shared.control.return_to_parked()
         load.until(load.done + 20)
     assert load.failures == []
     assert set(load.answers) == {"1.0.0", "2.0.0"}
 
 
-def test_a_service_that_crashes_takes_its_relay_with_it_and_both_are_back(target: Target) -> None:
-    target.deploy("1.0.0", command=page(target, "1.0.0"))
-    running = target.control.status().running
+def test_a_service_that_crashes_takes_its_relay_with_it_and_both_are_back(shared: Target) -> None:
+    shared.deploy("1.0.0", command=page(shared, "1.0.0"))
+    running = shared.control.status().running
     assert running is not None
     service = int(Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text(encoding="ascii"))
     os.kill(service, signal.SIGKILL)
-    after = wait_for(lambda: (now := target.control.status().running) and now.pid not in (0, running.pid) and now)
+    after = wait_for(lambda: (now := shared.control.status().running) and now.pid not in (0, running.pid) and now)
     assert after.last_exit == "killed by signal 9"
-    assert target.get() == "1.0.0"
+    assert shared.get() == "1.0.0"
 
 
-def test_a_killed_relay_leaves_no_service_behind(target: Target) -> None:
-    running = target.deploy("1.0.0", command=page(target, "1.0.0")).running
+def test_a_killed_relay_leaves_no_service_behind(shared: Target) -> None:
+    running = shared.deploy("1.0.0", command=page(shared, "1.0.0")).running
     assert running is not None
     service = int(Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text(encoding="ascii"))
     os.kill(running.pid, signal.SIGKILL)
     wait_for(lambda: not alive(service))
-    assert target.get() == "1.0.0"
+    assert shared.get() == "1.0.0"
 
 
-def test_a_half_closed_connection_still_gets_its_answer(target: Target) -> None:
-    status = target.deploy("1.0.0", command=shlex.join([BASE, "-c", ECHO, "{port}"]))
+def test_a_half_closed_connection_still_gets_its_answer(shared: Target) -> None:
+    status = shared.deploy("1.0.0", command=shlex.join([BASE, "-c", ECHO, "{port}"]))
     with socket.create_connection(address(status.public_url), timeout=5) as client:
         client.sendall(b"x" * 300_000)
         client.shutdown(socket.SHUT_WR)
         assert client.recv(100) == b"300000 bytes"
 
 
-def test_a_parked_relay_lets_a_busy_connection_finish(target: Target) -> None:
+def test_a_parked_relay_lets_a_busy_connection_finish(shared: Target) -> None:
     echo = shlex.join([BASE, "-c", ECHO, "{port}"])
-    status = target.deploy("1.0.0", command=echo, drain_s=5)
+    status = shared.deploy("1.0.0", command=echo, drain_s=5)
     with socket.create_connection(address(status.public_url), timeout=5) as busy:
         busy.sendall(b"first half, ")
         time.sleep(0.1)  # the cut-over must find it connected
-        target.deploy("2.0.0", command=echo)
+        shared.deploy("2.0.0", command=echo)
         busy.sendall(b"second half")
         busy.shutdown(socket.SHUT_WR)
         assert busy.recv(100) == b"23 bytes"
 
 
-def test_a_parked_relay_closes_a_connection_that_is_idle_between_requests(target: Target) -> None:
-    command = page(target, "1.0.0") + " --protocol HTTP/1.1"
-    status = target.deploy("1.0.0", command=command, drain_s=30)
+def test_a_parked_relay_closes_a_connection_that_is_idle_between_requests(shared: Target) -> None:
+    command = page(shared, "1.0.0") + " --protocol HTTP/1.1"
+    status = shared.deploy("1.0.0", command=command, drain_s=30)
     with socket.create_connection(address(status.public_url), timeout=5) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
         answer = b""
         while not answer.endswith(b"1.0.0"):
             answer += client.recv(4096)
-        page(target, "2.0.0")
-        target.deploy("2.0.0", command=command)
+        page(shared, "2.0.0")
+        shared.deploy("2.0.0", command=command)
         assert client.recv(4096) == b""
 
 
-def test_a_relayed_service_that_cannot_start_fails_its_launch(target: Target) -> None:
+def test_a_relayed_service_that_cannot_start_fails_its_launch(shared: Target) -> None:
     with pytest.raises(LaunchFailed, match="exited with 1") as failed:
-        target.control.launch(target.spec("1.0.0", command="no-such-program {port}"))
+        shared.control.launch(shared.spec("1.0.0", command="no-such-program {port}"))
     assert "no-such-program" in failed.value.log_tail[-1]
 
 

@@ -49,7 +49,7 @@ def test_a_supervisor_killed_during_a_launch_finishes_it_and_its_client_gets_the
     assert len(target.events("service.started")) == 1
 
 
-@pytest.mark.parametrize("delay_s", [0, 0.005, 0.02, 0.05, 0.08])
+@pytest.mark.parametrize("delay_s", [0, 0.02, 0.06])
 def test_a_supervisor_killed_anywhere_in_a_cut_over_completes_it(target: Target, delay_s: float) -> None:
     target.deploy("1.0.0")
     target.control.launch(target.spec("2.0.0"))
