@@ -5,7 +5,9 @@ import typer
 from chat.auth import keys
 from chat.commands.options import DataDir, settings_of, told
 
-app = typer.Typer(help="Rotate the keys that sign access tokens.", no_args_is_help=True)
+app = typer.Typer(
+    help="Rotate the keys that sign access tokens.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 
 
 @app.callback()

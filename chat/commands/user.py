@@ -22,7 +22,12 @@ from chat.storage.schema import SchemaFault
 from chat.storage.store import Store
 from chat.text import username_key
 
-app = typer.Typer(help="Disable and enable accounts, reset passwords, invite.", no_args_is_help=True)
+app = typer.Typer(
+    help="Disable and enable accounts, reset passwords, invite.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 Name = Annotated[str, typer.Argument(help="the username")]
 DAY_MS = 86_400_000
