@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from loadtests import bench_changelog
 from loadtests.bench import fanout, servers, service
 from loadtests.bench.fanout import Stage
 from loadtests.bench.servers import Absent
@@ -121,6 +122,7 @@ BENCHMARKS: dict[str, Callable[[Notes], Iterator[Figure]]] = {
     "my_rooms": my_rooms,
     "growth": growth,
     "storm": storm,
+    "changelog": bench_changelog.figures,
 }
 
 

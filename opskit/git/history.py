@@ -13,7 +13,7 @@ _COMMIT_FIELDS = 5
 
 
 class Commit(NamedTuple):
-    """A commit; times in seconds since the epoch, the message as text without its last line breaks."""
+    """A commit; times in seconds since the epoch, the message as text without line breaks around it."""
 
     sha: str
     parents: tuple[str, ...]
@@ -106,7 +106,7 @@ def _read_commits(git: Git, tips: Sequence[str]) -> list[Commit]:
     del fields[-1]  # after the last record's NUL
     records = zip(*[iter(fields)] * _COMMIT_FIELDS, strict=True)
     return [
-        Commit(sha, tuple(parents.split()), int(authored), int(committed), message.rstrip("\n"))
+        Commit(sha, tuple(parents.split()), int(authored), int(committed), message.strip("\n"))
         for sha, parents, authored, committed, message in records
     ]
 

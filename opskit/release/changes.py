@@ -1,7 +1,8 @@
 """Which changes of a set of commits survive: a commit and its revert in one release cancel out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 from opskit.git.history import Commit
 from opskit.release.commits import Change, parse, same_subject
@@ -27,7 +28,8 @@ def surviving(commits: Sequence[Commit]) -> Surviving:
     reverting = [at for at, (_, changes) in enumerate(parsed) if any(c.reverts or c.reverts_subject for c in changes)]
     if not reverting:
         return Surviving(parsed, frozenset())
-    index = _Index(commits)
+    quoted = {same_subject(change.reverts_subject) for at in reverting for change in parsed[at][1]}
+    index = _Index(commits, quoted - {""})
     cancelled: set[str] = set()
     for at in reverting:
         commit, changes = parsed[at]
@@ -48,14 +50,17 @@ def surviving(commits: Sequence[Commit]) -> Surviving:
 class _Index:
     """Finds commits of one release by what a revert says of them."""
 
-    def __init__(self, commits: Sequence[Commit]) -> None:
+    def __init__(self, commits: Sequence[Commit], quoted: Collection[str]) -> None:
+        """*quoted* are the subjects that will be asked for."""
         self._commits = commits
         self._place = {commit.sha: at for at, commit in enumerate(commits)}
         self._by_start: dict[str, list[str]] = {}
         self._by_subject: dict[str, list[int]] = {}
+        starts = tuple({subject.partition(" ")[0] for subject in quoted})  # sparing most subjects the cleaning
         for at, commit in enumerate(commits):
             self._by_start.setdefault(commit.sha[:_ID_SHOWN], []).append(commit.sha)
-            self._by_subject.setdefault(same_subject(commit.subject), []).append(at)
+            if commit.message.startswith(starts):
+                self._by_subject.setdefault(same_subject(commit.subject), []).append(at)
 
     def taken_back(self, change: Change, *, after: int, gone: set[str]) -> tuple[set[str], bool]:
         """The commits that *change* of the commit at place *after* takes back, and whether it does nothing else."""
@@ -85,13 +90,32 @@ class _Index:
         if len(parents) < 2:
             return {sha}
         kept = next((parent for parent in parents if back_to and parent.startswith(back_to)), parents[0])
-        return self._reach(sha) - self._reach(kept)
+        return self._between(kept, sha)
 
-    def _reach(self, sha: str) -> set[str]:
-        reached, ahead = set(), [sha]
-        while ahead:
-            at = ahead.pop()
-            if at in self._place and at not in reached:
-                reached.add(at)
-                ahead += self._commits[self._place[at]].parents
-        return reached
+    def _between(self, older: str, newer: str) -> set[str]:
+        """What *newer* reaches and *older* does not; no more of the graph is walked than lies between the two."""
+        brought: set[str] = set()
+        wanted = {self._place[newer]: True}  # place -> whether only *newer* reaches it
+        wanted.setdefault(self._place.get(older, -1), False)
+        wanted.pop(-1, None)
+        ahead = list(wanted)
+        heapify(ahead)
+        open_ends = 1
+        while open_ends:
+            at = heappop(ahead)
+            commit, counts = self._commits[at], wanted[at]
+            if counts:
+                open_ends -= 1
+                brought.add(commit.sha)
+            for parent in commit.parents:
+                place = self._place.get(parent)
+                if place is None:
+                    continue
+                if place not in wanted:
+                    wanted[place] = counts
+                    heappush(ahead, place)
+                    open_ends += counts
+                elif wanted[place] and not counts:
+                    wanted[place] = False
+                    open_ends -= 1
+        return brought

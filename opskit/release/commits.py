@@ -109,6 +109,10 @@ def _split(first: _Part, body: str) -> list[_Part]:
     lines = first.lines
     after_blank = False
     for line in body.split("\n"):
+        if ":" not in line and '"' not in line:  # most of prose
+            lines.append(line)
+            after_blank = not line or line.isspace()
+            continue
         bullet = _BULLET.match(line)
         text = line[bullet.end() :] if bullet else line
         if (bullet or after_blank) and _begins_change(text, bulleted=bullet is not None):
@@ -116,13 +120,14 @@ def _split(first: _Part, body: str) -> list[_Part]:
             parts.append(_Part(text, bulleted=bullet is not None, lines=lines))
         else:
             lines.append(line)
-        after_blank = not line or line.isspace()
+        after_blank = False
     return _settled(parts) if len(parts) > 1 else parts
 
 
 def same_subject(subject: str) -> str:
     """A subject in the form in which it is compared with one that a revert quotes: without `(#12)` at its end."""
-    return _PULL_REQUEST.sub("", " ".join(subject.split()))
+    subject = " ".join(subject.split())
+    return _PULL_REQUEST.sub("", subject) if subject.endswith(")") else subject
 
 
 def _change(subject: str) -> Change:
@@ -195,7 +200,7 @@ def _changes(parts: Sequence[_Part]) -> list[Change]:
 
     Under a list of bullets the last trailers are the whole commit's, unless earlier bullets have their own.
     """
-    trailers = [list(_trailers(part.lines)) for part in parts]
+    trailers = [list(_trailers(part.lines)) if part.lines else [] for part in parts]
     shared: list[tuple[str, str]] = []
     if parts[-1].bulleted and not any(trailers[1:-1]):
         shared, trailers[-1] = trailers[-1], []
@@ -249,7 +254,7 @@ def _trailers(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 
     They stand in the last paragraph or in one that begins with a trailer; `BREAKING CHANGE:` may begin any line.
     """
-    paragraphs = [list(group) for blank, group in groupby(lines, key=lambda line: not line.strip()) if not blank]
+    paragraphs = [list(group) for text, group in groupby(lines, key=_has_text) if text]
     for at, paragraph in enumerate(paragraphs):
         counts = at == len(paragraphs) - 1 or _TRAILER.match(paragraph[0]) is not None
         name, value = "", ""
@@ -267,6 +272,10 @@ def _trailers(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
                 name = name.lower() if counts and name.lower() in _MEANT else ""
         if name:
             yield name, _clean(value)
+
+
+def _has_text(line: str) -> bool:
+    return line != "" and not line.isspace()
 
 
 def _stories(text: str) -> tuple[str, tuple[str, ...]]:
