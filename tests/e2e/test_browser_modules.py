@@ -62,7 +62,7 @@ def test_a_client_that_loses_frames_and_connections_ends_with_the_servers_room(p
         ("{code: 4201, attempt: 2, random: 1}", {"afterMs": 2000}),
         ("{code: 4102, random: 1}", {"afterMs": 1000}),
         ("{code: 1006, random: 0}", {"afterMs": 250}),
-        ("{code: 1006, attempt: 30, random: 1}", {"afterMs": 30000}),
+        ("{code: 1006, attempt: 30, random: 1}", {"afterMs": 15000}),
     ],
 )
 def test_the_close_code_says_when_to_come_back(page: Page, closed: str, advice: dict[str, object]) -> None:

@@ -91,7 +91,7 @@ client.subscribe((state) => {
   if (signIn.root.hidden !== signedIn) {
     toggle(signIn.root, !signedIn);
     toggle(page, signedIn);
-    if (!signedIn) signIn.focus();
+    if (!signedIn) signIn.enter();
   }
   const unread = signedIn ? totalUnread(state) : 0;
   const room = state.rooms[state.open];
@@ -133,5 +133,5 @@ addEventListener("keydown", (event) => {
 });
 
 signIn.render(client.state);
-signIn.focus();
+signIn.enter();
 client.restore();

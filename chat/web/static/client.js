@@ -8,6 +8,7 @@ import { initial, reduce, staleRooms } from "./state.js";
 const PAGE = 50;
 const TYPING_EVERY_MS = 3_000;
 const READ_AFTER_MS = 250;
+const MEMBERS_AFTER_MS = 200;
 
 /** Holds the state; `subscribe(listener)` is called with it after changes, `onNote` with sentences for people. */
 export class Client {
@@ -20,6 +21,7 @@ export class Client {
   #typedAt = 0;
   #viewed = null;
   #reading = null;
+  #asking = null;
 
   constructor() {
     this.api = new Api({ onSignedOut: (problem) => this.#signedOut(problem.detail) });
@@ -113,6 +115,7 @@ export class Client {
     if (frame.type === "auth_expiring") this.#freshToken();
     if (frame.type === "notification") this.onNotification(frame);
     if (stranger) this.refreshRooms();
+    else if (frame.type === "member" && frame.op === "join") this.#whoIsThere(frame.room_id);
     if (gone) this.onNote(gone);
     this.#resume();
     if (frame.type === "reset" || frame.type === "resumed") this.#load();
@@ -203,6 +206,15 @@ export class Client {
   async refreshMembers(id) {
     const answer = await this.api.members(id).catch(() => null);
     if (answer) this.dispatch({ type: "members", id, members: answer.members });
+  }
+
+  // A `member` event does not say whether who joined is online; several that come together are asked about once.
+  #whoIsThere(id) {
+    this.#asking ??= setTimeout(() => {
+      this.#asking = null;
+      if (this.room?.members) this.refreshMembers(this.room.id);
+    }, MEMBERS_AFTER_MS);
+    if (id !== this.state.open) this.dispatch({ type: "members_unknown", id });
   }
 
   // `view` follows what is on the screen, so that messages elsewhere are notified.

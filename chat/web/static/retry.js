@@ -1,6 +1,6 @@
 // What to do after a connection was lost: the close code's range is the advice.
 
-const MAX_BACK_OFF_MS = 30_000;
+const MAX_BACK_OFF_MS = 15_000;
 
 /** Milliseconds to wait before the given attempt (from 0), doubling, with jitter so that not all come back at once. */
 export function backOffMs(attempt, { baseMs = 500, random = Math.random() } = {}) {

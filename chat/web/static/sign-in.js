@@ -63,7 +63,11 @@ export function signInView(onSubmit) {
   setText(password.hint, "At least 8 characters; a sentence is fine.");
   return {
     root,
-    focus: () => username.input.focus(),
+    /** Begin again, with signing in. */
+    enter() {
+      show(false);
+      username.input.focus();
+    },
     render(state) {
       setText(lead, state.notice ?? "Rooms for talking, in every script.");
       lead.classList.toggle("notice", state.notice !== null);

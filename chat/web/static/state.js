@@ -55,6 +55,7 @@ const ACTIONS = {
   loading: (state, { id, loading }) => inRoom(state, id, (room) => ({ ...room, loading })),
   page: (state, { id, page, where }) => inRoom(state, id, (room) => Room.addPage(room, page, { where, me: state.me })),
   members: (state, { id, members }) => inRoom(state, id, (room) => Room.withMembers(room, members)),
+  members_unknown: (state, { id }) => inRoom(state, id, (room) => (room.members ? { ...room, members: null } : room)),
   read: (state, { id, read }) => inRoom(state, id, (room) => Room.readTo(room, read)),
   queue: (state, { id, ...message }) => inRoom(state, id, (room) => Room.queue(room, message)),
   delivered: (state, { id, message }) => inRoom(state, id, (room) => Room.delivered(room, message)),
