@@ -39,8 +39,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with serving(path):
             version = await asyncio.to_thread(prepare, path)
-            url = f"sqlite:///{path}"
-            readers, writer = Readers(url), Writer(url, on_commit=on_commit, now=now)
+            readers, writer = Readers(f"sqlite:///{path}"), Writer(path, on_commit=on_commit, now=now)
             try:
                 await _opened(path, writer, readers)
                 yield cls(path, version, writer, readers)

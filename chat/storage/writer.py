@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -16,6 +17,7 @@ from chat.protocol.errors import Fault, Unavailable
 from chat.protocol.log import Committed
 from chat.storage.connection import Connection, DatabaseUnavailable
 from chat.storage.transaction import Kind, Transaction, single
+from chat.storage.turns import Turns
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -72,9 +74,9 @@ class Writer:
     """
 
     def __init__(
-        self, url: str, *, on_commit: Callable[[Committed], None], now: Callable[[], float] = time.time
+        self, path: Path, *, on_commit: Callable[[Committed], None], now: Callable[[], float] = time.time
     ) -> None:
-        self._connection = Connection(url)
+        self._connection, self._turns = Connection(f"sqlite:///{path}"), Turns(path)
         self._on_commit, self._now = on_commit, now
         self._queue: deque[_Op[Any, Any]] = deque()
         self._wake = asyncio.Event()
@@ -86,7 +88,8 @@ class Writer:
         self.on_batch: Callable[[int, float], None] = lambda _size, _seconds: None  # for metrics
 
     async def open(self) -> None:
-        """Open the connection and start; raises `DatabaseUnavailable`."""
+        """Open the connection and start; raises `DatabaseUnavailable`, `OSError`."""
+        self._turns.open()
         await self._connection.open()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
 
@@ -101,6 +104,7 @@ class Writer:
             with suppress(asyncio.CancelledError):
                 await listening
         await self._connection.close()
+        self._turns.close()
 
     async def works(self) -> bool:
         """Whether a transaction could be committed now, found out by writing one if the last one failed."""
@@ -150,7 +154,8 @@ class Writer:
     async def _write(self, batch: list[_Op[Any, Any]]) -> None:
         started = time.perf_counter()
         try:
-            await self._commit(batch)
+            async with self._turns:
+                tx, outcomes = await self._commit(batch)
         except (sqlite3.Error, DatabaseUnavailable) as fault:
             if isinstance(fault, sqlite3.IntegrityError | sqlite3.ProgrammingError):
                 await self._write_alone(batch, fault)
@@ -162,6 +167,9 @@ class Writer:
         except Exception as fault:  # noqa: BLE001 - boundary: a bug in one operation must not stop the writer
             await self._write_alone(batch, fault)
         else:
+            for op, outcome in zip(batch, outcomes, strict=True):
+                op.settle(outcome)
+            _call(self._on_commit, tx.committed)
             self.on_batch(len(batch), time.perf_counter() - started)
 
     async def _write_alone(self, batch: list[_Op[Any, Any]], fault: Exception) -> None:
@@ -173,7 +181,7 @@ class Writer:
         for op in batch:
             await self._write([op])
 
-    async def _commit(self, batch: Sequence[_Op[Any, Any]]) -> None:
+    async def _commit(self, batch: Sequence[_Op[Any, Any]]) -> tuple[Transaction, list[Any]]:
         if self._broken:
             await self._reopen()
         tx = Transaction(self._connection, int(self._now() * 1000))
@@ -187,9 +195,7 @@ class Writer:
             with suppress(sqlite3.Error):  # nothing to roll back, or the connection is broken: it gets reopened
                 await tx.rows("ROLLBACK")
             raise
-        for op, outcome in zip(batch, outcomes, strict=True):
-            op.settle(outcome)
-        _call(self._on_commit, tx.committed)
+        return tx, outcomes
 
     async def _reopen(self) -> None:
         await self._connection.close()
