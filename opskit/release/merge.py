@@ -25,6 +25,8 @@ def merge(main: bytes, develop: bytes, base: bytes) -> bytes:
     got is kept. What one side alone changed since *base* is taken from that side, section by section. Sections of
     develop that main never had stay, in their place by version. Raises `Unsettled`, `UsageFault` (UTF-16).
     """
+    if develop == base or main == base:  # one side alone changed it
+        return main if develop == base else develop
     ours, theirs, old = document.read(develop), document.read(main), document.read(base)
     if not ours.blocks or not theirs.blocks:
         raise Unsettled

@@ -96,3 +96,8 @@ def test_sections_that_met_the_end_of_the_file_are_set_apart() -> None:
 def test_files_without_any_section_are_left_to_a_person() -> None:
     with pytest.raises(Unsettled, match="no section of any version"):
         merged("# a\n", "# b\n", "# c\n")
+
+
+def test_a_file_that_one_side_alone_changed_is_that_sides() -> None:
+    assert merged("# a\n", "# b\n", "# b\n") == "# a\n"
+    assert merged("# a\n", "# b\n", "# a\n") == "# b\n"
