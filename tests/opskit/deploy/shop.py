@@ -87,6 +87,7 @@ class Shop:
     path: Path
     home: Path
     port: int = field(default_factory=free_port)
+    state_at: Path | None = None  # where the state is, if not below home
 
     @property
     def env(self) -> dict[str, str]:
@@ -99,7 +100,7 @@ class Shop:
 
     @property
     def state_dir(self) -> Path:
-        return self.home / "state"
+        return self.state_at or self.home / "state"
 
     @property
     def url(self) -> str:
@@ -196,9 +197,9 @@ class Shop:
         self.control.stop()
 
 
-def open_shop(tmp_path: Path, **keys: Any) -> Shop:
+def open_shop(tmp_path: Path, *, state_at: Path | None = None, **keys: Any) -> Shop:
     """A repository with its first release tagged, nothing deployed."""
-    shop = Shop(tmp_path / "shop", tmp_path / "home")
+    shop = Shop(tmp_path / "shop", tmp_path / "home", state_at=state_at)
     shop.path.mkdir(parents=True)
     shop.home.mkdir()
     shop.git("init", "-q", "-b", "main")
