@@ -74,14 +74,13 @@ def _distance(branch: dict[str, Any]) -> str:
 
 def _release_operation(git: Git) -> dict[str, Any] | None:
     """A release or hotfix that is half-done in this repository."""
-    journal = Journal(git.common_dir / "opskit").read()
-    if journal is None:
+    operation = Journal(git.common_dir / "opskit").read()
+    if operation is None:
         return None
-    last = journal.records[-1]
-    call = journal.records[0]
-    kind = str(call.data.get("kind", call.step))
+    last = operation.records[-1]
+    verb = str((operation.fact("call") or {}).get("verb", "release"))
     step = f"after {last.step!r}" if last.phase == "outcome" else f"in the step {last.step!r}"
-    return {"kind": kind, "step": last.step, "detail": f"{kind}, cut off {step}; --continue or --abort it"}
+    return {"kind": verb, "step": last.step, "detail": f"{verb}, cut off {step}; opskit {verb} --continue or --abort"}
 
 
 def _open(git: Git, kind: str, *, closed: tuple[str, ...]) -> list[dict[str, Any]]:
