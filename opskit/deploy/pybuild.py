@@ -20,6 +20,7 @@ from opskit.deploy.environments import is_ready, mark_ready
 from opskit.errors import Bad, OpskitError, UsageFault
 
 LOCKS = ("requirements.lock", "requirements.txt", "pylock.toml")
+_NOT_SERVED = re.compile(r"/(\.venv|node_modules|tests?)/")
 _SCRIPT = """#!{python}
 import sys
 from {module} import {first}
@@ -75,7 +76,7 @@ def install_release(release: Path, environment: Path) -> None:
     _write_metadata(site, project)
     for name, target in project.get("scripts", {}).items():
         _write_script(thin / "bin" / name, target)
-    compileall.compile_dir(code, quiet=2, rx=re.compile(r"/\.venv/"), workers=1)
+    compileall.compile_dir(code, quiet=2, rx=_NOT_SERVED, workers=1)
 
 
 def _site_packages(environment: Path) -> Path:

