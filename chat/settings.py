@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 PREFIX = "CHAT_"
 FILE_NAME = "chat.toml"
@@ -184,7 +184,7 @@ def read(
     if faults:
         raise SettingsFault(faults)
     data_dir = data_dir.absolute()
-    values.setdefault("database_url", f"sqlite:///{data_dir / 'chat.db'}")
+    values.setdefault("database_url", f"sqlite:///{quote(str(data_dir / 'chat.db'))}")
     return Settings(data_dir=data_dir, **values)
 
 

@@ -51,11 +51,12 @@ class Passwords:
         return f"{SCHEME}${hashed.decode()}"
 
     async def verify(self, password: str, stored: str | None) -> bool:
-        """Whether *password* is the one; for no account (None) the same work, and False."""
+        """Whether *password* is the one; for no account (None) or a foreign scheme the same work, and False."""
         self.checks += 1
-        scheme, _, hashed = (stored or self._nobody).partition("$")
+        known = stored is not None and stored.startswith(f"{SCHEME}$")
+        hashed = (stored if stored is not None and known else self._nobody).removeprefix(f"{SCHEME}$")
         matches = await self._run(lambda: bcrypt.checkpw(self._prehash(password), hashed.encode()))
-        return matches and stored is not None and scheme == SCHEME
+        return matches and known
 
     def outdated(self, stored: str) -> bool:
         """Whether *stored* was made at another cost."""

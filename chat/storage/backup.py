@@ -24,7 +24,7 @@ class Contents(NamedTuple):
 def copy(source: Path, target: Path) -> Contents:
     """Copy a database as it is at one moment, without stopping anybody. Raises `SchemaFault`."""
     try:
-        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=30)) as live:
+        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as live:
             target.touch(mode=0o600)
             with closing(sqlite3.connect(target)) as copied:
                 live.backup(copied)  # all pages in one read transaction: writers go on beside it

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 SCHEMA = 1
 """The schema that this release's migrations lead to."""
@@ -105,7 +106,12 @@ class Version(NamedTuple):
 
 def path_of(database_url: str) -> Path:
     """The file of a `sqlite:///…` URL."""
-    return Path(database_url.removeprefix("sqlite:///").partition("?")[0])
+    return Path(unquote(database_url.removeprefix("sqlite:///").partition("?")[0]))
+
+
+def url_of(path: Path) -> str:
+    """The URL of a file, whatever characters its path has."""
+    return f"sqlite:///{quote(str(path))}"
 
 
 def version(path: Path) -> Version | None:

@@ -16,6 +16,7 @@ import structlog
 from chat.protocol.errors import Fault, Unavailable
 from chat.protocol.log import Committed
 from chat.storage.connection import Connection, DatabaseUnavailable
+from chat.storage.schema import url_of
 from chat.storage.transaction import Kind, Transaction, single
 from chat.storage.turns import Turns
 
@@ -76,7 +77,7 @@ class Writer:
     def __init__(
         self, path: Path, *, on_commit: Callable[[Committed], None], now: Callable[[], float] = time.time
     ) -> None:
-        self._connection, self._turns = Connection(f"sqlite:///{path}"), Turns(path)
+        self._connection, self._turns = Connection(url_of(path)), Turns(path)
         self._on_commit, self._now = on_commit, now
         self._queue: deque[_Op[Any, Any]] = deque()
         self._wake = asyncio.Event()

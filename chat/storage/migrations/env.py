@@ -4,13 +4,13 @@ import sqlite3
 from pathlib import Path
 
 from alembic import context
-from sqlalchemy import Connection, create_engine, event, pool
+from sqlalchemy import URL, Connection, create_engine, event, pool
 
 from chat.storage.tables import metadata
 
 
 def _run(path: Path) -> None:
-    engine = create_engine(f"sqlite:///{path}", poolclass=pool.NullPool)
+    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=pool.NullPool)
 
     @event.listens_for(engine, "connect")
     def _manual(connection: sqlite3.Connection, _: object) -> None:

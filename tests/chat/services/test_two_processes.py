@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
@@ -157,21 +158,23 @@ asyncio.run(main())
 """
 
 
-async def test_a_killed_process_loses_no_acknowledged_message(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+async def test_a_killed_process_loses_no_acknowledged_message(settings: Settings, rounds: int) -> None:
     async with Chat.open(settings, on_commit=lambda _: None, process_id="p_0") as chat:
         made = await chat.accounts.register("ann", "correct horse")
         who = await chat.sessions.authenticate(made.access_token)
         room = await chat.rooms.create(who, "tea")
         acknowledged: dict[str, int] = {}
-        for attempt in range(2):
+        for attempt in range(rounds):
             lines = await asyncio.to_thread(
                 _run_and_kill, settings.data_dir, f"p_k{attempt}", made.access_token, room.id
             )
             acknowledged |= {client_id: int(seq) for client_id, seq in lines}
         with closing(sqlite3.connect(chat.store.path)) as db:
             stored = dict(db.execute("SELECT client_id, seq FROM messages").fetchall())
-        assert len(acknowledged) > 60
+        assert len(acknowledged) > 30 * rounds
         assert acknowledged.items() <= stored.items()
+        assert sorted(stored.values()) == list(range(1, len(stored) + 1))
         sent = await chat.messages.send(who, room.id, "and on")
         assert sent.message.seq == len(stored) + 1
 
