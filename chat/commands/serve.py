@@ -27,6 +27,7 @@ def _with_settings_as_options(verb: Callable[..., None]) -> Callable[..., None]:
     hints: dict[str, Any] = {"data_dir": _option("data_dir", "where the data is", "the user's data directory for chat")}
     for name, (rule, default) in rules().items():
         shown = ",".join(default) if isinstance(default, tuple) else default
+        shown = {True: "on", False: "off"}[shown] if isinstance(shown, bool) else shown
         hints[name] = _option(name, rule.help, None if shown in {None, ""} else str(shown))
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)

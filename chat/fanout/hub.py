@@ -196,7 +196,8 @@ class Hub:
     def commit(self, batch: Committed) -> None:
         """Deliver what a transaction of this process made, straight where it follows what was delivered."""
         for user_event in batch.users:
-            if user_event.op is UserOp.JOINED:
+            local = self.users.get(user_event.user_id)
+            if user_event.op is UserOp.JOINED and local is not None and user_event.n > (local.n or 0):
                 self._joined(user_event)
         origins = dict(batch.origins)
         for event in batch.rooms:
@@ -348,9 +349,6 @@ class Hub:
         # A room that nobody here follows yet: follow it from just before the join. Name and place come from the log.
         room_id, rev = event.room_id, event.rev
         if room_id is None or rev is None or room_id in self.feeds or event.user_id not in self.users:
-            return
-        local = self.users[event.user_id]
-        if local.n is not None and event.n <= local.n:
             return
         feed = self.feeds[room_id] = Feed(room_id, name="", delivered=rev - 1, seq=event.read_seq or 0)
         feed.seen, feed.describe = rev, True

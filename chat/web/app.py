@@ -91,7 +91,7 @@ async def _socket(site: Site, asked: Websocket) -> Response | None:
         return response
     inbox = Inbox()
     subprotocol = chosen_subprotocol(asked.requested_subprotocols)
-    sink = await bridge.accept(inbox, subprotocol=subprotocol, direct=site.direct)
+    sink = await bridge.accept(inbox, subprotocol=subprotocol, direct=site.settings.direct_writes)
     await Session(site, who, bridge, inbox=inbox, sink=sink).run()
     return None
 

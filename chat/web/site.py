@@ -56,7 +56,6 @@ class Site:
     sockets: "set[Session]" = field(default_factory=set)
     draining: bool = False  # on the way out: not ready
     closing_connections: bool = False  # answers end their connection (parked, or on the way out)
-    direct: bool = True  # frames go to the transport where it is to be had
     failing: Callable[[], list[str]] = list  # what the process itself knows to be wrong, for /readyz
     auth_rate: Rate = field(init=False)
     message_rate: Rate = field(init=False)

@@ -21,7 +21,7 @@ from chat.web.hardening.sockets import tune
 from chat.web.waiting import until
 
 BACKLOG = 2_048
-LINGER_S = 1.0
+LINGER_S = 0.3
 
 log = structlog.get_logger()
 
