@@ -45,6 +45,9 @@ VERBS: dict[str, Verb] = {
     "hotfix": Verb("hotfix", "repair what production runs: start, check, approve or reject, finish"),
     "undo": Verb("release", "take back the last release or hotfix", "undo_app"),
     "loadtest": Verb("loadtest", "put load on a running service; thresholds decide"),
+    "ledger": Verb("ledger", "the record: show, verify, export"),
+    "runbook": Verb("runbook", "one page for each situation"),
+    "init": Verb("init", "write a commented configuration for this repository"),
     "doctor": Verb("doctor", "is everything here that opskit needs"),
 }
 

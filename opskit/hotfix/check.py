@@ -1,8 +1,7 @@
 """The four rows of `opskit hotfix check`, on the very commit that `finish` would tag."""
 
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from opskit.git import objects, worktrees
 from opskit.git.objects import Signature
 from opskit.hotfix import trial
 from opskit.hotfix.changes import Changes, changed_lines, changes
+from opskit.hotfix.trial import Trial
 from opskit.release.plan import Plan
 
 KIND = "hotfix_check"
@@ -52,26 +52,39 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """What the rows look at: the release repaired, the commit to be tagged, and what lies between."""
+    """What the rows look at: the release repaired, the commit to be tagged, what lies between, and the tests' runs."""
 
     desk: Desk
     plan: Plan
     before: str
     changed: Changes
-    scratch: Path
+    wanted: Mapping[str, set[int]]  # the lines that tests must reach, by file
+    trials: "_Trials | None"  # None without tests
 
     @property
     def after(self) -> str:
         return self.plan.gate
 
 
+@dataclass(frozen=True, slots=True)
+class _Trials:
+    """The tests on the release repaired and with the fix; `missed` lines, None if that could not be measured."""
+
+    before: Trial
+    after: Trial
+    missed: Mapping[str, list[int]] | None
+
+
 def check(desk: Desk, plan: Plan) -> Checked:
     """Measure the four rows of the hotfix that *plan* would release, and note them in the ledger."""
     before = desk.git.text("rev-parse", "--verify", f"refs/tags/{plan.facts['previous']}^{{commit}}")
     changed = changes(desk.git, desk.config, before, plan.gate)
-    with tempfile.TemporaryDirectory(prefix="opskit-hotfix-") as scratch:
-        case = _Case(desk=desk, plan=plan, before=before, changed=changed, scratch=Path(scratch))
-        rows = tuple(_measured(case, name, row) for name, row in _ROWS)
+    paths = [name for name in changed.lines if desk.config.hotfix.coverage_command or name.endswith(".py")]
+    wanted = {name: lines for name, lines in changed_lines(desk.git, before, plan.gate, paths).items() if lines}
+    with desk.report.step("run the new tests without and with the fix"):
+        trials = _try(desk, before, plan.gate, changed.tests, wanted) if changed.tests else None
+    case = _Case(desk=desk, plan=plan, before=before, changed=changed, wanted=wanted, trials=trials)
+    rows = tuple(_measured(case, name, row) for name, row in _ROWS)
     checked = Checked(str(plan.facts["tip"]), rows)
     data = {
         "branch": plan.facts["branch"],
@@ -82,6 +95,27 @@ def check(desk: Desk, plan: Plan) -> Checked:
     }
     desk.ledger.append(KIND, data, subject=f"hotfix check {plan.facts['branch']}: {checked.score:g} of 10")
     return checked
+
+
+def _try(desk: Desk, before: str, after: str, tests: Sequence[str], wanted: Mapping[str, set[int]]) -> _Trials:
+    """Run the tests on the old tree with only the tests put onto it, and on the new one, there under coverage."""
+    git, config = desk.git, desk.config.hotfix
+    entries = git.text("ls-tree", "-z", "-r", "--full-tree", after, "--", *tests)
+    tree = objects.put_entries(git, before, entries)
+    old = objects.commit(git, tree=tree, parents=[before], message="trial", signature=Signature(0))
+    with tempfile.TemporaryDirectory(prefix="opskit-hotfix-") as folder:
+        scratch = Path(folder)
+        with worktrees.temporary(git, old) as there:
+            first = trial.try_tests(config.test_command, tests, there.directory, scratch=scratch / "before")
+        with worktrees.temporary(git, after) as here:
+            place = here.directory
+            env = {} if config.coverage_command else trial.measuring(scratch / "after", place)
+            second = trial.try_tests(config.test_command, tests, place, scratch=scratch / "after", env=env)
+            if config.coverage_command:
+                missed = _missed_by_command(config.coverage_command, tests, place, scratch, wanted)
+            else:
+                missed = trial.missed_by_coverage(scratch / "after", place, wanted)
+    return _Trials(first, second, missed)
 
 
 def known(desk: Desk, plan: Plan) -> Checked | None:
@@ -103,28 +137,19 @@ def _measured(case: _Case, name: str, row: Callable[[_Case], tuple[bool | None, 
 
 def _fixes(case: _Case) -> tuple[bool | None, str]:
     """The new tests fail on what production runs and pass here."""
-    tests, config = case.changed.tests, case.desk.config.hotfix
-    if not tests:
+    config, previous = case.desk.config.hotfix, case.plan.facts["previous"]
+    if case.trials is None:
         return False, f"no test is new or changed under {', '.join(config.test_globs)}"
-    entries = case.desk.git.text("ls-tree", "-z", "-r", "--full-tree", case.after, "--", *tests)
-    with_tests = objects.put_entries(case.desk.git, case.before, entries)
-    trial_commit = objects.commit(
-        case.desk.git, tree=with_tests, parents=[case.before], message="trial", signature=Signature(0)
-    )
-    with ExitStack() as stack:
-        there = stack.enter_context(worktrees.temporary(case.desk.git, trial_commit))
-        before = trial.try_tests(config.test_command, tests, there.directory, scratch=case.scratch / "before")
+    before, after = case.trials.before, case.trials.after
     if before.not_run:
         return None, f"cannot be measured: {config.test_command!r} cannot be run here\n{before.log}".rstrip()
     if before.passed:
-        return False, f"the tests pass on {case.plan.facts['previous']} too: they do not show the fault"
+        return False, f"the tests pass on {previous} too: they do not show the fault"
     if not before.failed_by_tests:
-        return False, f"the tests do not fail on {case.plan.facts['previous']} but break off:\n{before.log}"
-    with worktrees.temporary(case.desk.git, case.after) as here:
-        after = trial.try_tests(config.test_command, tests, here.directory, scratch=case.scratch / "after")
+        return False, f"the tests do not fail on {previous} but break off:\n{before.log}"
     if not after.passed:
         return False, f"the tests fail with the fix too:\n{after.log}"
-    return True, f"{', '.join(tests)}: red on {case.plan.facts['previous']}, green here"
+    return True, f"{', '.join(case.changed.tests)}: red on {previous}, green here"
 
 
 def _minimal(case: _Case) -> tuple[bool | None, str]:
@@ -146,38 +171,24 @@ def _no_regressions(case: _Case) -> tuple[bool | None, str]:
 
 def _adequate(case: _Case) -> tuple[bool | None, str]:
     """The tests execute every changed line."""
-    config, tests = case.desk.config.hotfix, case.changed.tests
-    python = [name for name in case.changed.lines if name.endswith(".py")]
-    paths = list(case.changed.lines) if config.coverage_command else python
-    wanted = {
-        name: lines for name, lines in changed_lines(case.desk.git, case.before, case.after, paths).items() if lines
-    }
-    if not tests:
+    if case.trials is None:
         return False, "no test is new or changed"
-    if not wanted:
+    if not case.wanted:
         return None, "cannot be measured: no line of Python changed, and no coverage_command is set"
-    with worktrees.temporary(case.desk.git, case.after) as here:
-        missed = (_missed_by_command if config.coverage_command else _missed_by_package)(case, here.directory, wanted)
+    missed = case.trials.missed
     if missed is None:
-        return None, "cannot be measured: nothing was recorded; install coverage where test_command runs"
-    count = sum(map(len, wanted.values()))
+        return None, "cannot be measured: test_command recorded nothing; does it run Python?"
     if missed:
         told = "; ".join(f"{name} lines {', '.join(map(str, lines))}" for name, lines in missed.items())
         return False, f"changed and never executed: {told}"
-    return True, f"the tests execute all {count} changed lines"
+    return True, f"the tests execute all {sum(map(len, case.wanted.values()))} changed lines"
 
 
-def _missed_by_package(case: _Case, directory: Path, wanted: dict[str, set[int]]) -> dict[str, list[int]] | None:
-    place = case.scratch / "coverage"
-    env = trial.measuring(place, directory)
-    trial.try_tests(case.desk.config.hotfix.test_command, case.changed.tests, directory, scratch=place, env=env)
-    return trial.missed_by_coverage(place, directory, wanted)
-
-
-def _missed_by_command(case: _Case, directory: Path, wanted: dict[str, set[int]]) -> dict[str, list[int]] | None:
-    log = case.scratch / "coverage.log"
-    command = trial.fill(case.desk.config.hotfix.coverage_command, case.changed.tests)
-    if ci.run_command(command, directory, log=log, env=trial.environment(directory)):
+def _missed_by_command(
+    command: str, tests: Sequence[str], directory: Path, scratch: Path, wanted: Mapping[str, set[int]]
+) -> dict[str, list[int]] | None:
+    log = scratch / "coverage.log"
+    if ci.run_command(trial.fill(command, tests), directory, log=log, env=trial.environment(directory)):
         return None
     printed = log.read_text(encoding="utf-8", errors="replace").split()
     return trial.missed_by_cobertura(directory / printed[-1], wanted) if printed else None

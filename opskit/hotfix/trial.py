@@ -69,8 +69,6 @@ def try_tests(
         "PYTEST_ADDOPTS": f"{os.environ.get('PYTEST_ADDOPTS', '')} --junitxml={report} -p no:cacheprovider".strip(),
         **(env or {}),
     }
-    if env and "PYTHONPATH" in env:
-        ready["PYTHONPATH"] = f"{env['PYTHONPATH']}{os.pathsep}{environment(directory)['PYTHONPATH']}"
     code = run_command(fill(command, tests), directory, log=log, env=ready)
     return Trial(code, _failures(report), tail(log))
 
@@ -110,7 +108,8 @@ def measuring(scratch: Path, directory: Path) -> dict[str, str]:
     settings.write_text(
         f"[run]\ndata_file = {scratch / 'data'}\nparallel = true\nsource = {directory}\n", encoding="utf-8"
     )
-    return {"COVERAGE_PROCESS_START": str(settings), "PYTHONPATH": str(starter)}
+    paths = f"{starter}{os.pathsep}{environment(directory)['PYTHONPATH']}"
+    return {"COVERAGE_PROCESS_START": str(settings), "PYTHONPATH": paths}
 
 
 def missed_by_coverage(scratch: Path, directory: Path, wanted: Mapping[str, set[int]]) -> dict[str, list[int]] | None:

@@ -1,29 +1,30 @@
 """`opskit doctor`: is everything here that opskit needs?"""
 
-import sys
+from pathlib import Path
 
 import typer
 
-from opskit.errors import Bad
+from opskit.doctor import RELEASE_CHECKS, Check, examine
 from opskit.report import Report
 from opskit.verbs.options import Json
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+CHECKS: tuple[Check, ...] = RELEASE_CHECKS  # a part with checks of its own adds them here
 
 
 @app.command()
 def doctor(*, json: Json = False) -> None:
-    """Check git, Python, configuration, remote and targets.
+    """Check git, Python, configuration, remote, branches, clock, ledger and targets; findings: 1.
 
     Example: opskit doctor --json
     """
     report = Report(as_json=json)
-    python = sys.version_info >= (3, 11)
-    version = ".".join(map(str, sys.version_info[:3]))
-    remedy = "" if python else "install Python 3.11 or newer"
-    findings = [{"check": "python", "ok": python, "detail": version, "remedy": remedy}]
+    findings = examine(Path.cwd(), CHECKS)
     for finding in findings:
-        report.say(f"{'✓' if finding['ok'] else '✗'} {finding['check']}: {finding['detail']}")
-    report.result(findings=findings)
-    if not python:
-        raise Bad("opskit found something to mend", remedy=remedy)
+        report.say(f"{'✓' if finding.ok else '✗'} {finding.check}: {finding.detail}")
+        if not finding.ok and finding.remedy:
+            report.say(f"    {finding.remedy}")
+    report.result(findings=[finding.as_json() for finding in findings])
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,96 @@
+"""`opskit ledger show | verify | export | sync`: the shared record of decisions."""
+
+from typing import Annotated, Any
+
+import typer
+
+from opskit.errors import Bad
+from opskit.ledger import Event
+from opskit.report import Report
+from opskit.transaction import open_desk
+from opskit.verbs.options import Json, JsonLines
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, invoke_without_command=True)
+
+Kind = Annotated[str, typer.Option("--kind", help="Only this kind: release, ci, approval, deploy …")]
+
+
+@app.callback()
+def ledger(context: typer.Context) -> None:
+    """The record of releases, verdicts, approvals, deploys, incidents: a chain of commits on refs/opskit/ledger.
+
+    Example: opskit ledger show --kind release
+    """
+    if context.invoked_subcommand is None:
+        show()
+
+
+@app.command()
+def show(*, kind: Kind = "", json: Json = False) -> None:
+    """Print the events, oldest first.
+
+    Example: opskit ledger show --kind release
+    """
+    report = Report(as_json=json)
+    events = _events(report, kind)
+    for event in events:
+        report.say(f"{event.at}  {event.subject}  ({event.actor})")
+    if not events:
+        report.say("the ledger is empty")
+    report.result(events=[_plain(event) for event in events])
+
+
+@app.command()
+def export(*, kind: Kind = "", json: JsonLines = True) -> None:
+    """Print the events as JSON Lines, whole, oldest first.
+
+    Example: opskit ledger export > ledger.jsonl
+    """
+    report = Report(as_json=json)
+    for event in _events(report, kind):
+        report.line(schema=1, **_plain(event))
+
+
+@app.command()
+def verify(*, json: Json = False) -> None:
+    """Check the chain: one parent each, an event in each, no id twice, nothing lost that the remote had; bad: 1.
+
+    Example: opskit ledger verify
+    """
+    report = Report(as_json=json)
+    book = open_desk(report).ledger
+    faults, count = book.verify(), len(book.read())
+    for fault in faults:
+        report.warn(fault)
+    report.result(ok=not faults, events=count, faults=faults)
+    if faults:
+        raise Bad(f"the ledger has {len(faults)} fault(s)", remedy="git log refs/opskit/ledger shows the chain")
+    report.say(f"{count} events, a sound chain")
+
+
+@app.command()
+def sync(*, json: Json = False) -> None:
+    """Fetch what others wrote and push what is only here.
+
+    Example: opskit ledger sync
+    """
+    report = Report(as_json=json)
+    synced = open_desk(report).ledger.sync()
+    report.say(synced.said or f"shared; {synced.fetched} new events from others")
+    report.result(shared=synced.shared, fetched=synced.fetched, detail=synced.said)
+
+
+def _events(report: Report, kind: str) -> list[Event]:
+    return [event for event in open_desk(report).ledger.read() if kind in ("", event.kind)]
+
+
+def _plain(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "at": event.at,
+        "kind": event.kind,
+        "subject": event.subject,
+        "actor": event.actor,
+        "commit": event.commit,
+        "data": dict(event.data),
+    }
