@@ -11,6 +11,7 @@ from opskit.deploy import commands
 from opskit.deploy.layout import Layout, layout_of
 from opskit.deploy.placeholders import fill
 from opskit.deploy.releases import Built
+from opskit.errors import UsageFault
 from opskit.git.runner import Git
 from opskit.report import Report
 
@@ -82,7 +83,13 @@ def open_context(report: Report, target: str = "", *, start: Path | None = None)
     """The context of a target of the repository around *start*. Raises `UsageFault` without one, or a faulty config."""
     git = Git.discover(start or Path.cwd())
     config = load(git.directory)
-    return context_of(git, config, target, report)
+    context = context_of(git, config, target, report)
+    if context.target.driver != "host":
+        raise UsageFault(
+            f"targets.{context.name}.driver: {context.target.driver!r} cannot be operated by this opskit, only 'host'",
+            remedy=f'run opskit on that machine, with driver = "host" for {context.name}',
+        )
+    return context
 
 
 def context_of(git: Git, config: Config, target: str, report: Report) -> Context:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from opskit.deploy import records
+from opskit.deploy import history, records
 from opskit.deploy.building import BuildFailed
 from opskit.deploy.checks import Verdict
 from opskit.deploy.context import Context
@@ -145,6 +145,12 @@ def _failure(run: Run, fault: BaseException) -> OpskitError:
     if run.before is not None:
         what += f"; {run.before.release.version} is in service as before{kept}"
         return PutBack(what, remedy=f"see {log}; mend it and deploy again", fields=fields)
+    if history.service_order(history.read(run.context.layout.history)):
+        return PutBack(
+            f"{what}; the target was stopped before, so nothing is in service{kept}",
+            remedy="mend it and deploy again; opskit start puts the release before into service",
+            fields=fields,
+        )
     return Refused(
         f"{what}; there is no earlier release to go back to, so nothing is in service{kept}",
         remedy=f"see {run.context.layout.logs}; mend it and deploy again",

@@ -106,6 +106,18 @@ def test_a_first_release_that_fails_leaves_nothing_running(shop: Shop) -> None:
 
 
 @pytest.mark.slow
+def test_a_failed_deploy_to_a_stopped_target_leaves_it_stopped(running: Shop) -> None:
+    assert running.opskit("stop").code == 0
+    running.commit("v1.1.0", fault="answer_500")
+    ran = running.deploy()
+    assert ran.code == 5
+    assert "the target was stopped before" in ran.last["error"]
+    assert not running.control.alive()
+    assert running.opskit("start").code == 0
+    assert running.serves == "1.0.0"
+
+
+@pytest.mark.slow
 def test_a_failure_that_the_running_release_shares_is_told_apart(running: Shop) -> None:
     (running.path / "smoke.py").write_text('import sys; sys.exit("the mail server does not answer")')
     running.commit("v1.1.0")
