@@ -113,6 +113,8 @@ class Children:
         drain_s = slot.spec.drain_s + STOP_MARGIN_S
         now, due = time.monotonic(), slot.leaving_at
         for number, wait_s in ((signal.SIGTERM, drain_s), (signal.SIGABRT, DUMP_S), (signal.SIGKILL, KILL_S)):
+            if live.ended.is_set():
+                return
             if due > now - _UNSURE_S:  # else an earlier supervisor did it; twice might cut the drain short
                 process.signal_to(live.pidfd, number)
             due += wait_s

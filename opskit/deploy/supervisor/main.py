@@ -29,6 +29,7 @@ class Program:
         self.link = Link()
         self.held = self.link.collect()
         self.over = asyncio.Event()
+        self.stopping: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Supervise until told to leave."""
@@ -86,7 +87,7 @@ class Program:
             case "exit":
                 supervisor.children.orphan_ended(message["pid"], message["exit"])
             case "stop":
-                asyncio.get_running_loop().create_task(self._stop(supervisor))
+                self.stopping = asyncio.get_running_loop().create_task(self._stop(supervisor))
 
     async def _stop(self, supervisor: Supervisor) -> None:
         async with supervisor.lock:

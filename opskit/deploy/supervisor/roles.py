@@ -135,6 +135,8 @@ class Roles:
                 self._schedule(slot, max(slot.retry_at - time.monotonic(), 0))
             else:
                 self._gone(slot, None)
+                if slot is self.state.candidate:  # cut off before its process was known: its client asks again
+                    self.state.candidate = None
         self.save()
         self.record("supervisor.started", supervisor_pid=os.getpid(), version_of_opskit=__version__)
 

@@ -75,6 +75,7 @@ class Service:
                 self.busy -= 1
 
     def drain(self) -> None:
+        time.sleep(0.05)  # a connection accepted a moment ago is not counted yet
         deadline = time.monotonic() + 2
         while self.busy and time.monotonic() < deadline:
             time.sleep(0.01)
