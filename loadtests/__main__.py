@@ -100,7 +100,11 @@ def _locust(arguments: argparse.Namespace, *, out: Path, result_file: Path, log:
         *("--shape", arguments.shape, "--people", str(arguments.users), "--seconds", str(arguments.duration)),
         *("--result", str(result_file), "--stop-timeout", "10"),
         *(part for one in arguments.threshold for part in ("--threshold", one)),
-        *(("--processes", str(arguments.processes)) if arguments.processes > 1 else ()),
+        *(
+            ("--processes", str(arguments.processes), "--workers", str(arguments.processes))
+            if arguments.processes > 1
+            else ()
+        ),
     ]
     with log.open("wb") as sink, subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT) as locust:
         try:

@@ -8,7 +8,9 @@ import json
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from socket import SHUT_RDWR
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -57,12 +59,11 @@ class Line:
             raise ConnectionError(str(fault)) from fault
         self.record("connect", _ms_since(started_s), None)
         before, self.epoch = self.rev, hello["epoch"]
-        head = next((room["rev"] for room in hello["rooms"] if room["room_id"] == self.room_id), 0)
-        if before and before < head:
+        if before:
             self._resuming_since_s = started_s
             self._send({"type": "resume", "id": "resume", "epoch": self.epoch, "rooms": {self.room_id: before}})
         else:
-            self.rev = head
+            self.rev = next((room["rev"] for room in hello["rooms"] if room["room_id"] == self.room_id), 0)
 
     def say(self, content: str, *, due_s: float) -> None:
         """Send a message that was due at *due_s* (wall clock, seconds); its ack is recorded when `hear` gets it."""
@@ -86,7 +87,10 @@ class Line:
         connection, self._connection = self._connection, None
         self._due.clear()
         if connection is not None:
-            connection.socket.close()
+            with suppress(
+                OSError
+            ):  # not closed here: its reader may be waiting on the descriptor, and closes it itself
+                connection.socket.shutdown(SHUT_RDWR)
 
     def close(self) -> None:
         """Close politely; a message that was never acknowledged is recorded as a failure."""

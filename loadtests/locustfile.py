@@ -5,6 +5,7 @@ Alone: `python -m loadtests --url http://127.0.0.1:8000`. Distributed: `--proces
 """
 
 import json
+import logging
 import random
 import secrets
 import time
@@ -25,8 +26,12 @@ from loadtests.shapes import SHAPES, Shape
 from loadtests.stage import Account, NotReady, Stage
 from loadtests.thresholds import limits_with
 
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
 SEND_TICK_S = 0.05
 SPAWN_PER_S = 50.0
+OUTAGE_S = 3.0
+STAYING_SHARE = 0.1  # who keeps talking while the others are cut off
 
 
 class Run:
@@ -39,13 +44,23 @@ class Run:
         self._lock = BoundedSemaphore(1)
 
     def ready(self, environment: Any) -> Stage:
-        """The stage, set by whoever comes first."""
+        """The stage, set by whoever comes first: this process's share of the people, in places of their own."""
         with self._lock:
             if self.stage is None:
                 options, shape = environment.parsed_options, shape_of(environment)
-                self.stage = Stage(environment.host.rstrip("/"), options.nonce)
-                users = options.people
-                self.stage.set(users=users, rooms=shape.rooms(users), room_name=shape.room_name)
+                share = -(-options.people // options.workers)
+                first = share * max(0, getattr(environment.runner, "worker_index", 0))
+                self.places = count(first)
+                stage = Stage(
+                    url=environment.host.rstrip("/"),
+                    nonce=options.nonce,
+                    people_per_room=shape.listeners(options.people),
+                    room_name=shape.room_name,
+                    first=first,
+                )
+                self.stage = stage  # before it is set, so that what was made is removed even if the rest fails
+                stage.set(share)
+                self.started_s = max(self.started_s, time.time())
         return self.stage
 
     def progress(self, environment: Any) -> float:
@@ -67,6 +82,7 @@ def _options(parser: Any) -> None:
     own.add_argument("--shape", choices=list(SHAPES), default="steady", help="which shape of load")
     own.add_argument("--people", type=int, default=50, help="users at the peak")
     own.add_argument("--seconds", type=float, default=60.0, help="how long")
+    own.add_argument("--workers", type=int, default=1, help="how many worker processes share the people")
     own.add_argument("--nonce", default=secrets.token_hex(3), help="what room names end in; the same for all workers")
     own.add_argument("--threshold", action="append", default=[], metavar="NAME=VALUE", help="another limit")
     own.add_argument("--result", default="", metavar="FILE", help="where the result is written as JSON")
@@ -131,7 +147,7 @@ class Talker(User):
             url=stage.url,
             token=stage.account_of(self.place).token,
             room_id=stage.room_of(self.place),
-            listeners=-(-people // self.shape.rooms(people)),
+            listeners=self.shape.listeners(people),
             record=self._record,
         )
         self.every_s = 1 / self.shape.sends_per_person(people)
@@ -144,15 +160,14 @@ class Talker(User):
         line = getattr(self, "line", None)
         if line is not None:
             gevent.sleep(0.5)
-            line.close()
+            (line.cut if self.slow else line.close)()
 
     @task
     def talk(self) -> None:
         """Say what is due; come back if the connection was lost."""
         if not self.stormed and RUN.progress(self.environment) >= (self.shape.storm_at or 0):
             self.stormed = True
-            self.line.cut()
-            self._connect()
+            self._weather_the_storm()
         if self.ears.dead and not self.slow:
             self._record("lost", 0, self.line.closed or "closed")
             self._connect()
@@ -164,6 +179,15 @@ class Talker(User):
         with suppress(ConnectionError):  # counted when the connection is missed
             if not self.slow:
                 self.line.say(random.choice(self.shape.contents), due_s=due_s)
+
+    def _weather_the_storm(self) -> None:
+        if _is_one_of(self.place, STAYING_SHARE):
+            return
+        back_at_s = time.time() + OUTAGE_S  # all together, with something to catch up on
+        self.line.cut()
+        gevent.sleep(max(0.0, back_at_s - time.time()))
+        self._connect()
+        self.due_s = max(self.due_s, time.time())
 
     def _connect(self) -> None:
         while True:

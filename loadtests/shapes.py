@@ -35,9 +35,9 @@ class Shape:
     room_name: str = "loadtest"
     contents: tuple[str, ...] = PLAIN
 
-    def rooms(self, users: int) -> int:
-        """How many rooms *users* people are spread over; at least one."""
-        return max(1, -(-users // self.people_per_room)) if self.people_per_room else 1
+    def listeners(self, users: int) -> int:
+        """How many of *users* people are in a room."""
+        return min(users, self.people_per_room) if self.people_per_room else users
 
     def sends_per_person(self, users: int) -> float:
         """Sends per second and person; in one room for all it is held so that the room hears 10 a second."""
@@ -53,7 +53,9 @@ SHAPES = {
     "burst": Shape(about="a quarter of the users, twice joined by all the others at once", present=_bursts),
     "big-room": Shape(about="everybody in one room that hears 10 messages a second", people_per_room=0),
     "many-rooms": Shape(about="pairs, each in a room of their own", people_per_room=2),
-    "reconnect-storm": Shape(about="half-way, every socket is cut at once and resumes", storm_at=0.5),
+    "reconnect-storm": Shape(
+        about="half-way, nine in ten sockets are cut for 3 s, then all come back at once and resume", storm_at=0.5
+    ),
     "unicode": Shape(about="room names and messages in every script", room_name="cafe-☕ комната", contents=SCRIPTS),
     "slow-readers": Shape(about="one in twenty stops reading; the others must not notice", slow_share=0.05),
 }

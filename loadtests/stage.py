@@ -2,12 +2,13 @@
 
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-SOCKETS_PER_ACCOUNT = 10  # a password hash costs the server a quarter of a second; half of what it lets one user open
+REGISTER_AT_ONCE = 4  # a password hash costs the server a quarter of a second
 PATIENCE_S = 90.0
 WAIT_S = 30.0
 
@@ -25,50 +26,62 @@ class Account:
     token: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Stage:
-    """Accounts and rooms of one process of one run; all of them are members of the rooms they are given."""
+    """Accounts and rooms for one process of one run, which has the places *first* … of all.
+
+    People with neighbouring places share a room and, few at a time, an account: registering is dear. So every room has
+    at least two accounts where it has two people.
+    """
 
     url: str
     nonce: str
-    accounts: list[Account] = field(default_factory=list)
-    rooms: list[str] = field(default_factory=list)
+    people_per_room: int
+    room_name: str
+    first: int = 0
+    accounts: dict[int, Account] = field(default_factory=dict)
+    rooms: dict[int, str] = field(default_factory=dict)
     _owned: dict[str, Account] = field(default_factory=dict)
 
-    def set(self, *, users: int, rooms: int, room_name: str) -> None:
-        """Register accounts for *users* connections and open (or, made by another process, find) the rooms.
+    @property
+    def per_account(self) -> int:
+        """How many connections share an account; the server allows 20."""
+        return min(5, max(1, self.people_per_room // 2))
+
+    def set(self, people: int) -> None:
+        """Register accounts for *people* connections and open (or, made by another process, find) their rooms.
 
         Raises `NotReady` with what the service answered.
         """
-        with self._client() as client:
-            for _ in range(-(-users // SOCKETS_PER_ACCOUNT)):
-                self.accounts.append(self._register(client))
-            for number in range(rooms):
-                self.rooms.append(self._open(client, f"{room_name} {number} {self.nonce}"))
-            for number, account in enumerate(self.accounts):
-                for room_id in {self.room_of(place) for place in self._places(number)}:
-                    self._call(client, "POST", f"/rooms/{room_id}/join", account, expect=(200,))
+        places = range(self.first, self.first + people)
+        with self._client() as client, ThreadPoolExecutor(REGISTER_AT_ONCE) as pool:
+            numbers = sorted({place // self.per_account for place in places})
+            self.accounts = dict(zip(numbers, pool.map(lambda _: self._register(client), numbers), strict=True))
+            for place in places[:: self.per_account]:
+                number, account = place // self.people_per_room, self.account_of(place)
+                if number not in self.rooms:
+                    self.rooms[number] = self._open(client, f"{self.room_name} {number} {self.nonce}", account)
+                self._call(client, "POST", f"/rooms/{self.rooms[number]}/join", account, expect=(200,))
 
     def clear(self) -> None:
         """Remove what `set` made; what is gone already is fine."""
         with self._client() as client:
             for room_id, account in self._owned.items():
                 client.delete(f"/rooms/{room_id}", headers=_bearer(account))
-            for account in self.accounts:
+            for account in self.accounts.values():
                 client.request("DELETE", "/me", json={"password": account.password}, headers=_bearer(account))
-        self._owned, self.accounts, self.rooms = {}, [], []
+        self._owned, self.accounts, self.rooms = {}, {}, {}
 
     def account_of(self, place: int) -> Account:
-        """The account of the connection with this number, counted from 0 in this process."""
-        return self.accounts[place // SOCKETS_PER_ACCOUNT % len(self.accounts)]
+        """The account of the connection with this place; places beyond those that were set begin again."""
+        return self.accounts[self._within(place) // self.per_account]
 
     def room_of(self, place: int) -> str:
-        """The room of the connection with this number."""
-        return self.rooms[place % len(self.rooms)]
+        """The room of the connection with this place."""
+        return self.rooms[self._within(place) // self.people_per_room]
 
-    def _places(self, account_number: int) -> range:
-        first = account_number * SOCKETS_PER_ACCOUNT
-        return range(first, first + SOCKETS_PER_ACCOUNT)
+    def _within(self, place: int) -> int:
+        return self.first + (place - self.first) % (len(self.accounts) * self.per_account)
 
     def _client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=WAIT_S, trust_env=False)
@@ -78,8 +91,7 @@ class Stage:
         answer = self._call(client, "POST", "/auth/register", None, body=body, expect=(201,)).json()
         return Account(answer["user"]["id"], body["password"], answer["access_token"])
 
-    def _open(self, client: httpx.Client, name: str) -> str:
-        account = self.accounts[0]
+    def _open(self, client: httpx.Client, name: str, account: Account) -> str:
         made = self._call(client, "POST", "/rooms", account, body={"name": name}, expect=(201, 409))
         if made.status_code == 201:
             room_id: str = made.json()["room"]["id"]

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -77,7 +76,6 @@ def main() -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # names go beyond any narrower locale
     people: TextIO = sys.stderr if arguments.json else sys.stdout
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up on a polite kill too
     try:
         given = account()
         if arguments.junit:

@@ -1,11 +1,13 @@
 """Runs the checks through pytest, walled off from the caller's configuration, plugins and output."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -58,10 +60,17 @@ class Recorder:
 
     visit: Visit
     tell: Callable[[Check], None]
+    interrupted: bool = False
     started_s: float = field(default_factory=time.monotonic)
     checks: list[Check] = field(default_factory=list)
     _faults: dict[str, str] = field(default_factory=dict)
     _spent_s: dict[str, float] = field(default_factory=dict)
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """A signal: the check under way ends first, lest the service has made something that we do not know of."""
+        if self.interrupted:
+            signal.default_int_handler(number, frame)
+        self.interrupted = True
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave out what needs two accounts if there is only one."""
@@ -86,6 +95,8 @@ class Recorder:
                 item.session.shouldstop = "there is no service to check"
         if call.when == "teardown":
             self._finish(title(item), item.nodeid)
+            if self.interrupted:
+                item.session.shouldstop = "interrupted"
         return report
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -120,7 +131,8 @@ def run(
     """Run every check against the service at *url*; *tell* hears of each as it ends.
 
     With *account* (name, password) nothing is registered. *junit* also gets a JUnit XML report.
-    Interrupted, it still removes what it made, then raises `KeyboardInterrupt`.
+    For the main thread: SIGINT and SIGTERM end the run after the check under way and the removal of what was made; then
+    `KeyboardInterrupt` is raised.
     """
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
@@ -134,9 +146,11 @@ def run(
         *(str(HERE / "checks" / f"test_{module}.py") for module in MODULES),
     ]
     sys.dont_write_bytecode = True  # a release's files stay as they were built
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, recorder.interrupt)
     code = pytest.main(arguments, plugins=[recorder])
     visit.leave()
-    if code == pytest.ExitCode.INTERRUPTED and not any(not check.ok for check in recorder.checks):
+    if recorder.interrupted:
         raise KeyboardInterrupt
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not recorder.checks:
         recorder.checks.append(Check("the suite itself", False, 0, f"pytest ended with {pytest.ExitCode(code).name}"))

@@ -30,12 +30,14 @@ class AlwaysFails(BaseHTTPRequestHandler):
         """Keep the test's output clean."""
 
 
-@pytest.fixture
-def broken() -> Iterator[str]:
+@pytest.fixture(scope="module")
+def against_broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.CompletedProcess[str], Path]]:
+    """One run against a service that fails every call, and its JUnit report."""
+    report = tmp_path_factory.mktemp("smoke") / "new" / "smoke.xml"
     with ThreadingHTTPServer(("127.0.0.1", 0), AlwaysFails) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield smoke("--url", f"http://127.0.0.1:{server.server_port}", "--json", "--junit", str(report)), report
         server.shutdown()
         thread.join()
 
@@ -48,25 +50,26 @@ def test_nobody_there_is_red_and_said_once() -> None:
     assert "Connection refused" in verdict["checks"][0]["detail"]
 
 
-def test_a_failure_names_the_check_what_was_expected_and_what_was_seen(broken: str) -> None:
-    done = smoke("--url", broken)
+Broken = tuple[subprocess.CompletedProcess[str], Path]
+
+
+def test_a_failure_names_the_check_what_was_expected_and_what_was_seen(against_broken: Broken) -> None:
+    done, _ = against_broken
     assert done.returncode == 1
-    assert "✗ it is alive (GET /healthz)" in done.stdout
-    assert "GET /healthz: expected 200, saw 501" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("smoke: RED")
+    assert "✗ it is alive (GET /healthz)" in done.stderr
+    assert "GET /healthz: expected 200, saw 501" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("smoke: RED")
 
 
-def test_people_read_stderr_where_scripts_read_stdout(broken: str) -> None:
-    done = smoke("--url", broken, "--json")
-    verdict = json.loads(done.stdout)
+def test_scripts_read_one_object_on_stdout(against_broken: Broken) -> None:
+    verdict = json.loads(against_broken[0].stdout)
     assert set(verdict) == {"schema", "url", "passed", "failed", "seconds", "checks"}
     assert all(set(check) == {"name", "ok", "ms", "detail"} for check in verdict["checks"])
-    assert "smoke: RED" in done.stderr
+    assert verdict["failed"] == sum(not check["ok"] for check in verdict["checks"]) > 10
 
 
-def test_the_junit_report_counts_what_failed(broken: str, tmp_path: Path) -> None:
-    smoke("--url", broken, "--junit", str(tmp_path / "new" / "smoke.xml"))
-    suite = ET.parse(tmp_path / "new" / "smoke.xml").getroot()[0]
+def test_the_junit_report_counts_what_failed(against_broken: Broken) -> None:
+    suite = ET.parse(against_broken[1]).getroot()[0]
     assert suite.attrib["name"] == "smoke"
     assert int(suite.attrib["failures"]) + int(suite.attrib["errors"]) > 10
 

@@ -1,0 +1,74 @@
+"""`python -m loadtests` and `opskit loadtest` as people call them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.chat.server import running
+
+NO_LOCUST = (
+    "import sys, runpy; sys.modules['locust'] = None; sys.argv = ['loadtests', '--url', 'http://127.0.0.1:9'];"
+    "runpy.run_module('loadtests', run_name='__main__')"
+)
+
+
+def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-P", *command]
+    return subprocess.run(call, cwd=cwd, capture_output=True, encoding="utf-8", timeout=110, check=False)
+
+
+def test_a_missing_locust_is_told_with_its_remedy(tmp_path: Path) -> None:
+    done = run("-c", NO_LOCUST, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "pip install 'opskit[loadtest]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--shape", "square"], ["--users", "0"], ["--threshold", "speed=1"], ["--url", "host"]]
+)
+def test_a_wrong_call_is_refused_before_any_load(wrong: list[str], tmp_path: Path) -> None:
+    done = run("-m", "loadtests", "--url", "http://127.0.0.1:9", *wrong, cwd=tmp_path)
+    assert done.returncode == 2
+    assert wrong[1].partition("=")[0] in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_threshold_that_is_missed_fails_the_run(tmp_path: Path) -> None:
+    with running(tmp_path / "chat") as server:
+        options = ["--url", server.url, "--users", "6", "--duration", "4", "--threshold", "ack_p99_ms=0", "--json"]
+        done = run("-m", "opskit", "loadtest", *options, "--out", "out", cwd=tmp_path)
+    result = json.loads(done.stdout)
+    assert done.returncode == 1, done.stderr
+    assert [one["name"] for one in result["thresholds"] if one["name"] == "ack_p99_ms" and not one["ok"]] == [
+        "ack_p99_ms"
+    ]
+    assert result["stats"]["ack"]["count"] > 0
+    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
+    assert len(list((tmp_path / "out").glob("*.csv"))) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", ["reconnect-storm", "slow-readers", "unicode"])
+def test_every_kind_of_load_passes_with_two_workers(shape: str, tmp_path: Path) -> None:
+    with running(tmp_path / "chat") as server:
+        options = [
+            "--url",
+            server.url,
+            "--users",
+            "40",
+            "--duration",
+            "12",
+            "--shape",
+            shape,
+            "--processes",
+            "2",
+            "--json",
+        ]
+        generous = [part for name in ("ack_p99_ms", "hear_p99_ms") for part in ("--threshold", f"{name}=5000")]
+        done = run("-m", "loadtests", *options, *generous, cwd=tmp_path)
+    result = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert ("resume" in result["stats"]) == (shape == "reconnect-storm")
