@@ -193,9 +193,11 @@ class Keeper:
 
     def quit(self) -> NoReturn:
         """Leave nothing behind: no socket, no process, the supervisor last."""
-        for name in ("control", "notify"):
-            address = socket.socket(fileno=self.held.pop(name)).getsockname()
-            Path(self.state_dir / "control.sock" if name == "control" else address).unlink(missing_ok=True)
+        notify = Path(socket.socket(fileno=self.held.pop("notify")).getsockname())
+        for path in (self.state_dir / "control.sock", notify):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # made for a state directory with a long name; else it is not empty
+            notify.parent.rmdir()
         for fd in self.held.values():
             os.close(fd)
         deadline = time.monotonic() + 2

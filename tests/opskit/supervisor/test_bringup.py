@@ -17,7 +17,7 @@ from opskit.deploy.supervisor import copies, process
 from opskit.deploy.supervisor.bringup import start_command
 from opskit.errors import Refused, UsageFault
 from tests.conftest import lacking
-from tests.opskit.supervisor.harness import Target, get, processes_of, wait_for
+from tests.opskit.supervisor.harness import Target, as_tree, get, processes_of, wait_for
 
 
 def test_a_taken_port_is_refused_naming_its_holder(tmp_path: Path) -> None:
@@ -86,10 +86,14 @@ def test_a_very_long_state_directory_works(tmp_path: Path, copy: Path) -> None:
     control = ensure_running("local", state_dir, "127.0.0.1:0")
     try:
         target = Target(control, state_dir, tmp_path / "releases")
-        assert get(target.deploy("1.0.0").public_url).startswith("1.0.0")
+        status = target.deploy("1.0.0")
+        assert get(status.public_url).startswith("1.0.0")
+        assert status.running is not None
+        notify = Path(as_tree(get(status.running.private_url + "/env"))["NOTIFY_SOCKET"])
     finally:
         control.stop()
     assert processes_of(state_dir) == []
+    assert not notify.parent.exists()
 
 
 def test_a_copy_runs_without_checkout_and_venv(tmp_path: Path) -> None:
