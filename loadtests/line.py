@@ -52,7 +52,7 @@ class Line:
                 close_timeout=1,
                 ping_interval=None,
                 proxy=None,
-            )
+            ).__enter__()  # the only way in that every version of the library promises
             hello = json.loads(self._connection.recv(timeout=OPEN_WITHIN_S))
         except (InvalidHandshake, ConnectionClosed, OSError, EOFError) as fault:
             self.record("connect", _ms_since(started_s), f"{type(fault).__name__}: {fault}")

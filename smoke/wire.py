@@ -43,7 +43,7 @@ def _dial(url: str, *, token: str | None, origin: str | None = None, query: str 
         headers["Origin"] = origin
     arguments: dict[str, Any] = {"proxy": None} if is_local(url) else {}
     try:
-        return connect(
+        connection = connect(
             chat_url(url, query=query),
             subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]  # a NewType of str
             additional_headers=headers,
@@ -51,6 +51,7 @@ def _dial(url: str, *, token: str | None, origin: str | None = None, query: str 
             close_timeout=1,
             **arguments,
         )
+        return connection.__enter__()  # the only way in that every version of the library promises
     except InvalidStatus:
         raise
     except (InvalidHandshake, OSError, TimeoutError, EOFError) as error:
