@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
+import structlog
+
 from chat.protocol.errors import Unavailable
 from chat.protocol.log import PresenceEvent
 from chat.storage import presence
@@ -14,8 +16,12 @@ from chat.storage.store import Store
 LEASE_S = 20.0  # a killed process's users are offline after this and one tick
 RENEW_S = 5.0
 TICK_S = 1.0
+PATIENCE_S = 2.0
 
 OFFLINE, ONLINE = 0, -1  # or, for a user held over, until when (ms)
+
+
+log = structlog.get_logger()
 
 
 class Presence:
@@ -74,7 +80,9 @@ class Presence:
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(written)
         self._wake.set()
-        await written
+        with suppress(TimeoutError):  # nobody is kept from talking because presence is late
+            async with asyncio.timeout(PATIENCE_S):
+                await written
 
     async def _keep(self) -> None:
         while True:
@@ -82,12 +90,17 @@ class Presence:
                 async with asyncio.timeout(TICK_S):
                     await self._wake.wait()
             self._wake.clear()
+            waiting, self._waiting = self._waiting, []
             try:
                 if await self._due():
                     await self._write()
             except Unavailable:
-                await asyncio.sleep(TICK_S)  # nobody waits for presence; it is told once writing works again
-            self._release()
+                await asyncio.sleep(TICK_S)  # it is told once writing works again
+            except Exception:
+                log.exception("presence.failed")
+            for written in waiting:
+                if not written.done():
+                    written.set_result(None)
 
     async def _due(self) -> bool:
         now_s = self._now()
@@ -113,9 +126,3 @@ class Presence:
             self._pending = said | self._pending
             raise
         self._renewed_s = now_s
-
-    def _release(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for written in waiting:
-            if not written.done():
-                written.set_result(None)

@@ -4,10 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import structlog
+
 from chat.protocol.errors import Unavailable
 from chat.storage import retention
 from chat.storage.retention import Keep
 from chat.storage.store import Store
+
+log = structlog.get_logger()
 
 EVERY_S = 3600.0
 PAUSE_S = 0.05
@@ -28,8 +32,12 @@ async def kept(store: Store, keep: Keep) -> AsyncIterator[None]:
 
     async def run() -> None:
         while True:
-            with suppress(Unavailable):
+            try:
                 await prune(store, keep)
+            except Unavailable:
+                pass  # the next round will do
+            except Exception:
+                log.exception("retention.failed")
             await asyncio.sleep(EVERY_S)
 
     task = asyncio.create_task(run())

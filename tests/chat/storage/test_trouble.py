@@ -125,9 +125,9 @@ asyncio.run(main())
 """
 
 
-def test_a_full_disk_refuses_writes_keeps_reading_and_recovers_by_itself(tmp_path: Path) -> None:
+def test_a_full_disk_refuses_writes_keeps_reading_and_recovers_by_itself(settings: Settings) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FULL, f"sqlite:///{tmp_path / 'chat.db'}"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", FULL, settings.database_url], capture_output=True, text=True, check=False
     )
     assert done.stdout.endswith("fine\n"), done.stderr[-2000:]
 
