@@ -47,6 +47,10 @@ class Layout:
         return self.state_dir / "operation.jsonl"
 
     @property
+    def schemas(self) -> Path:
+        return self.state_dir / "schemas.json"
+
+    @property
     def lock(self) -> Path:
         return self.state_dir / "lock.json"
 

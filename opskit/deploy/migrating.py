@@ -14,39 +14,22 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from opskit.deploy import checks, releases, service
 from opskit.deploy.checks import Verdict
 from opskit.deploy.context import Context
 from opskit.deploy.control import Control, ensure_running
+from opskit.deploy.durable import write_atomically
 from opskit.deploy.releases import Built
 from opskit.deploy.run import CheckFailed, Run
+from opskit.deploy.schema import Schema
 from opskit.errors import Refused
 from opskit.report import Step as Shown
 
 SCHEMA_TIMEOUT_S = 60.0
 MIGRATE_TIMEOUT_S = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """What `schema` said."""
-
-    database: int | None
-    oldest_compatible: int
-    release: int
-
-    @property
-    def pending(self) -> bool:
-        """True if this release must migrate the database before it can serve it."""
-        return self.database is not None and self.release > self.database
-
-    @property
-    def refuses(self) -> bool:
-        """True if a contract migration left this release behind."""
-        return self.database is not None and self.release < self.oldest_compatible
 
 
 def ask(context: Context, built: Built) -> Schema | None:
@@ -72,7 +55,7 @@ def ask(context: Context, built: Built) -> Schema | None:
 
 def forbid_if_left_behind(context: Context, built: Built) -> None:
     """Raise `Refused` if a contract migration makes this release unable to serve the database."""
-    said = ask(context, built)
+    said = _remembered(context, built) or ask(context, built)
     if said is not None and said.refuses:
         raise Refused(
             f"{built.version} is built for schema {said.release}, but a contract migration made "
@@ -114,20 +97,52 @@ def rehearse(run: Run, shown: Shown) -> None:
 
 def migrate(run: Run, shown: Shown) -> None:
     """Migrate production, if a migration is pending."""
-    forbid_if_left_behind(run.context, run.release)
     if not _pending(run, shown):
         return
     _command(run.context, "migrate", run.release)
+    said = ask(run.context, run.release)
+    if said is not None:
+        _remember(run.context, run.release, said)
     run.migrated = bool(run.context.target.schema)  # without it nobody knows whether anything was pending
 
 
 def _pending(run: Run, shown: Shown) -> bool:
-    said = ask(run.context, run.release)
+    """Is a migration pending? Asked once in a deploy; also refuses a release that the schema has left behind."""
+    if run.schema is None:
+        run.schema = said = ask(run.context, run.release)
+        if said is not None:
+            _remember(run.context, run.release, said)
+            forbid_if_left_behind(run.context, run.release)
+    said = run.schema
     if said is None or said.pending:
         return True
     at = "there is no database yet" if said.database is None else f"the database has schema {said.database}"
     shown.status, shown.detail = "skipped", at
     return False
+
+
+def _remember(context: Context, built: Built, said: Schema) -> None:
+    """Keep what was said, so that a rollback need not start the older release's programs to ask."""
+    known = _read_memory(context)
+    known["releases"] = {**known.get("releases", {}), built.name: said.release}
+    known |= {"schema": said.database, "oldest_compatible": said.oldest_compatible}
+    write_atomically(context.layout.schemas, json.dumps(known).encode())
+
+
+def _remembered(context: Context, built: Built) -> Schema | None:
+    known = _read_memory(context)
+    built_for = known.get("releases", {}).get(built.name)
+    if built_for is None or not context.target.schema:
+        return None
+    return Schema(known["schema"], known["oldest_compatible"], built_for)
+
+
+def _read_memory(context: Context) -> dict[str, Any]:
+    try:
+        known = json.loads(context.layout.schemas.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def _command(

@@ -12,6 +12,7 @@ from opskit.deploy.control import Child, Control, LaunchFailed, Status
 from opskit.deploy.operation import Intent, Operation
 from opskit.deploy.plan import Planned, Step
 from opskit.deploy.releases import Built
+from opskit.deploy.schema import Schema
 from opskit.deploy.service import check_health, whose_fault
 from opskit.errors import OpskitError, PutBack, Refused
 from opskit.report import Step as Shown
@@ -37,6 +38,7 @@ class Run:
     child: Child | None = None
     cut_over: bool = False
     migrated: bool = False
+    schema: Schema | None = None  # what the release said of the database, once asked
     result: str = "done"
     verdict: str = ""  # what a bake saw that ended badly
 
