@@ -9,7 +9,7 @@ import pytest
 from smoke.expect import eventually, has, same, shown, true
 from smoke.visit import Person, Visit
 
-MANY = 8  # of the vectors that make rooms; the others are for the tests of the text policy
+MANY = 5  # vectors of a kind; the others are for the tests of the text policy
 VECTORS: list[dict[str, Any]] = [
     vector
     for vector in json.loads((Path(__file__).resolve().parent.parent / "text_vectors.json").read_text("utf-8"))
@@ -49,11 +49,11 @@ def test_names_of_every_script(name: str, visit: Visit, ada: Person) -> None:
 
 def test_names_that_are_none(ada: Person) -> None:
     """names that are none are refused, each with its code"""
-    for vector in VECTORS:
-        if vector["verdict"] != "ok":
+    for verdict in sorted({vector["verdict"] for vector in VECTORS} - {"ok"}):
+        for vector in [vector for vector in VECTORS if vector["verdict"] == verdict][:MANY]:
             answer = ada.http.post("/rooms", {"name": vector["input"] * vector.get("times", 1)})
-            same(f"answer to the name {shown(vector['input'])} ({vector['why']})", answer.code, vector["verdict"])
-            same(f"field of {vector['verdict']}", answer.body.get("field"), "name")
+            same(f"answer to the name {shown(vector['input'])} ({vector['why']})", answer.code, verdict)
+            same(f"field of {verdict}", answer.body.get("field"), "name")
 
 
 def test_names_that_are_one(visit: Visit, ada: Person) -> None:
