@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from chat import text
 from chat.protocol.errors import Code, InvalidField, InvalidJson, InvalidText, MissingField
 
 
@@ -127,7 +128,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
     """The JSON object in *raw*; raises `InvalidJson`.
 
     Escaped lone surrogates survive here (as Python's own reader leaves them), so that the field they stand in can be
-    named; `read_body` refuses them.
+    named; `read_body` refuses them, and NUL.
     """
     try:
         value = msgspec.json.decode(raw)
@@ -156,7 +157,15 @@ def decode(raw: bytes, kind: type[B]) -> B:
         body: B = _decoder(kind).decode(raw)
     except (msgspec.DecodeError, RecursionError):  # ValidationError too: say which field, with the contract's code
         return read_body(read_object(raw), kind)
-    return body
+    return read_body(read_object(raw), kind) if may_hold_nul(raw) else body
+
+
+def may_hold_nul(raw: bytes) -> bool:
+    """Whether a string in JSON that msgspec has read may hold NUL: only an escape can spell it (RFC 8259 section 7).
+
+    Lone surrogates, the other thing that the gate refuses, msgspec has refused already.
+    """
+    return rb"\u0000" in raw
 
 
 @cache
@@ -175,11 +184,11 @@ def read_body(value: dict[str, Any], kind: type[B]) -> B:
             continue
         if name not in value:
             raise MissingField(name)
+        _gate(item, name)  # first: converting a lone surrogate to a number is more than msgspec can take
         try:
             values[name] = msgspec.convert(item, hint)
         except msgspec.ValidationError as fault:
             raise InvalidField(name, f"{name}: {fault}") from fault
-        _refuse_surrogates(item, name)
     return kind(**values)
 
 
@@ -193,7 +202,10 @@ def _accepts_none(hint: Any) -> bool:
     return type(None) in typing.get_args(hint)
 
 
-def _refuse_surrogates(item: Any, field: str) -> None:
-    for text in (item, *item) if isinstance(item, dict) else (item,):
-        if isinstance(text, str) and any("\ud800" <= c <= "\udfff" for c in text):
-            raise InvalidText(Code.INVALID_UNICODE, f"{field} has a lone surrogate", field=field)
+def _gate(item: Any, field: str) -> None:
+    for string in (*item, *item.values()) if isinstance(item, dict) else (item,):
+        if isinstance(string, str):
+            try:
+                text.gate(string)
+            except text.TextFault as fault:
+                raise InvalidText(Code(fault.code), str(fault), field=field) from fault

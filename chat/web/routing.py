@@ -9,9 +9,9 @@ import structlog
 from quart import Quart, Request, Response, request
 from werkzeug.exceptions import HTTPException
 
-from chat import metrics
+from chat import metrics, text
 from chat.protocol.commands import Body
-from chat.protocol.errors import Code, Fault, InvalidJson, Unauthorized
+from chat.protocol.errors import Code, Fault, InvalidJson, InvalidText, Unauthorized
 from chat.protocol.log import Who
 from chat.protocol.models import Wire
 from chat.web.call import Call, read_body
@@ -74,6 +74,7 @@ def _view(site: Site, route: Route) -> Callable[..., Awaitable[Response]]:
         started = time.perf_counter()
         try:
             call = await _checked(site, route, request._get_current_object())  # type: ignore[attr-defined]  # the proxy's own
+            _gate(places)
             arguments = [] if route.takes is None else [call.body(route.takes)]
             response = await route.handler(call, *arguments, **places)
         except Fault as fault:
@@ -93,6 +94,15 @@ def _view(site: Site, route: Route) -> Callable[..., Awaitable[Response]]:
         return response
 
     return view
+
+
+def _gate(places: dict[str, str]) -> None:
+    """What stands in the path passes the gate that every string from outside passes."""
+    for name, value in places.items():
+        try:
+            text.gate(value)
+        except text.TextFault as fault:
+            raise InvalidText(Code(fault.code), str(fault), field=name) from fault
 
 
 def refused(fault: Fault) -> Response:

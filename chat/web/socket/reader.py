@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from chat import text
-from chat.protocol.commands import COMMANDS, Command, read_body, read_object
+from chat.protocol.commands import COMMANDS, Command, may_hold_nul, read_body, read_object
 from chat.protocol.errors import Code, Fault, InvalidField, InvalidText, MissingField, UnknownType
 
 _decoder = msgspec.json.Decoder(Command)
@@ -24,6 +24,8 @@ def read(raw: bytes) -> Command | Refused:
     try:
         command: Command = _decoder.decode(raw)
     except (msgspec.DecodeError, RecursionError):
+        return _look_into(raw)
+    if may_hold_nul(raw):
         return _look_into(raw)
     if fault := _id_fault(command.id):
         return Refused(None, fault)
