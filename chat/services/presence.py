@@ -96,7 +96,7 @@ class Presence:
                     await self._write()
             except Unavailable:
                 await asyncio.sleep(TICK_S)  # it is told once writing works again
-            except Exception:
+            except Exception:  # boundary: presence goes on, whatever befell one change
                 log.exception("presence.failed")
             for written in waiting:
                 if not written.done():

@@ -36,7 +36,7 @@ async def kept(store: Store, keep: Keep) -> AsyncIterator[None]:
                 await prune(store, keep)
             except Unavailable:
                 pass  # the next round will do
-            except Exception:
+            except Exception:  # boundary: the service goes on, whatever befell its tidying
                 log.exception("retention.failed")
             await asyncio.sleep(EVERY_S)
 
