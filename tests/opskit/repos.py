@@ -142,6 +142,18 @@ class Repo:
             err.seek(0)
             return Ran(code, out.read().decode(errors="surrogateescape"), err.read().decode(errors="surrogateescape"))
 
+    def spawned(self, *args: str) -> Ran:
+        """Run `opskit` here in a process that was not forked from this one, which is what threads may do."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "opskit", *args],
+            cwd=self.path,
+            env={**os.environ, **ENVIRONMENT, **self.env, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
     def clone(self, name: str) -> "Repo":
         """Another clone of this one's remote (or of itself if it is bare)."""
         source = self.path if self.is_bare else Path(self.git("remote", "get-url", "origin"))

@@ -120,11 +120,11 @@ def test_an_approval_counts_for_the_last_commit_only_and_a_rejection_stops(repos
     ("source", "test", "bad"),
     [
         (FIXED, "def test_nothing():\n    pass\n", "fixes the issue"),
-        (BROKEN + "\n", TEST, "fixes the issue"),
+        pytest.param(BROKEN + "\n", TEST, "fixes the issue", marks=pytest.mark.slow),
         (FIXED, "from rooms import missing\n\n\ndef test_x():\n    missing()\n", "fixes the issue"),
-        (FIXED + "".join(f"X{n} = {n}\n" for n in range(40)), TEST, "minimal"),
+        pytest.param(FIXED + "".join(f"X{n} = {n}\n" for n in range(40)), TEST, "minimal", marks=pytest.mark.slow),
         (FIXED + "\n\ndef unused():\n    return (\n        1\n    )\n", TEST, "test adequate"),
-        ("raise SystemExit(1)\n", TEST, "no regressions"),
+        pytest.param("raise SystemExit(1)\n", TEST, "no regressions", marks=pytest.mark.slow),
     ],
 )
 def test_each_row_finds_its_fault(repos: Repos, source: str, test: str, bad: str) -> None:
