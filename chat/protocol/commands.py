@@ -184,7 +184,7 @@ def read_body(value: dict[str, Any], kind: type[B]) -> B:
             continue
         if name not in value:
             raise MissingField(name)
-        _gate(item, name)  # first: converting a lone surrogate to a number is more than msgspec can take
+        gate(item, field=name)  # first: converting a lone surrogate to a number is more than msgspec can take
         try:
             values[name] = msgspec.convert(item, hint)
         except msgspec.ValidationError as fault:
@@ -202,7 +202,8 @@ def _accepts_none(hint: Any) -> bool:
     return type(None) in typing.get_args(hint)
 
 
-def _gate(item: Any, field: str) -> None:
+def gate(item: Any, *, field: str) -> None:
+    """Raise `InvalidText` if *item*, the JSON value of *field*, holds a string that no field may hold."""
     for string in (*item, *item.values()) if isinstance(item, dict) else (item,):
         if isinstance(string, str):
             try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from chat import text
-from chat.protocol.commands import COMMANDS, Command, may_hold_nul, read_body, read_object
+from chat.protocol.commands import COMMANDS, Command, gate, may_hold_nul, read_body, read_object
 from chat.protocol.errors import Code, Fault, InvalidField, InvalidText, MissingField, UnknownType
 
 _decoder = msgspec.json.Decoder(Command)
@@ -42,6 +42,7 @@ def _look_into(raw: bytes) -> Command | Refused:
             raise MissingField("type")
         if not isinstance(kind, str):
             raise InvalidField("type", "type is a string")
+        gate(kind, field="type")
         if kind not in COMMANDS:
             raise UnknownType("there is no such type of frame", field="type")
         command: Command = read_body(value, COMMANDS[kind])  # type: ignore[assignment]  # COMMANDS holds the union's
