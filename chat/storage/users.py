@@ -148,8 +148,8 @@ async def disable(tx: Transaction, user_id: str) -> None:
         {"id": user_id, "now_ms": tx.now_ms},
     ):
         raise NotFound(f"there is no user {user_id}")
+    await tx.log_user(user_id, UserOp.ACCOUNT_GONE)  # first: sockets close with the first reason they hear
     await end_sessions(tx, user_id)
-    await tx.log_user(user_id, UserOp.ACCOUNT_GONE)
 
 
 @single
@@ -173,13 +173,13 @@ async def erase(tx: Transaction, user_id: str) -> None:
     )
     for room_id, owner_id in rooms:
         await depart(tx, room_id, User(id=user_id, username=None), owner_id=owner_id)
+    await tx.log_user(user_id, UserOp.ACCOUNT_GONE)  # first: sockets close with the first reason they hear
     await end_sessions(tx, user_id)
     await tx.rows(
         "UPDATE users SET username = NULL, username_key = NULL, username_skeleton = NULL, password_hash = NULL,"
         " last_active_ms = NULL, erased_ms = :now_ms WHERE id = :id",
         {"id": user_id, "now_ms": tx.now_ms},
     )
-    await tx.log_user(user_id, UserOp.ACCOUNT_GONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
