@@ -11,6 +11,7 @@ from quart import Quart, Response, Websocket, request, websocket
 from quart.asgi import ASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
+from chat.protocol import asyncapi, openapi
 from chat.protocol.errors import Fault
 from chat.web.call import MAX_BODY_BYTES
 from chat.web.hardening.inbound import Inbox
@@ -44,6 +45,8 @@ def create_app(site: Site, *, static: Path | None = None) -> Quart:
     app.asgi_http_class = PatientConnection
     app.asgi_websocket_class = Bridge
     register(app, site, ROUTES)
+    site.openapi = openapi.document(ROUTES, version=site.version.version)
+    site.asyncapi = asyncapi.document(version=site.version.version)
     add_client(app, static or Path(__file__).parent / "static")
 
     @app.websocket("/chat")

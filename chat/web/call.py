@@ -13,6 +13,7 @@ from chat.protocol.commands import Body, decode
 from chat.protocol.errors import Code, InvalidField, InvalidText, PayloadTooLarge, Unauthorized, UnsupportedMediaType
 from chat.protocol.log import Who
 from chat.protocol.models import Wire
+from chat.protocol.openapi import Query
 from chat.web.peers import user_agent_of
 from chat.web.site import Site
 
@@ -21,6 +22,8 @@ B = TypeVar("B", bound=Body)
 MAX_BODY_BYTES = 64 * 1024
 MAX_NUMBER = 2**53 - 1  # beyond it JSON numbers are not exact everywhere
 BODY_TIMEOUT_S = 15
+
+LIMIT = Query(name="limit", schema={"type": "integer", "minimum": 1, "maximum": 100})
 
 _encoder = msgspec.json.Encoder()
 

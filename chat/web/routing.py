@@ -10,10 +10,9 @@ from quart import Quart, Request, Response, request
 from werkzeug.exceptions import HTTPException
 
 from chat import metrics, text
-from chat.protocol.commands import Body
 from chat.protocol.errors import Code, Fault, InvalidJson, InvalidText, Unauthorized
 from chat.protocol.log import Who
-from chat.protocol.models import Wire
+from chat.protocol.openapi import Operation
 from chat.web.call import Call, read_body
 from chat.web.peers import address_of, bearer_of, check_origin, is_local
 from chat.web.problems import of_bug, of_http_exception, problem
@@ -33,28 +32,16 @@ class RateOf(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """A query parameter, for the contract's document: its JSON schema type."""
+class Route(Operation):
+    """One call of the contract and who handles it."""
 
-    name: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One call. *takes*: the type of its body; *answers*: status to type (None: no body); *codes*: what may go wrong
-    besides what every call shares."""
-
-    method: str
-    path: str
-    does: str
     handler: Handler
-    takes: type[Body] | None = None
-    query: tuple[Query, ...] = ()
-    answers: dict[int, type[Wire] | None]
-    codes: tuple[Code, ...] = ()
-    public: bool = False  # needs no session
     rate: RateOf = RateOf.NOTHING
+
+    @property
+    def limited(self) -> bool:
+        """Whether the call may be told `rate_limited`."""
+        return self.rate is not RateOf.NOTHING
 
 
 def register(app: Quart, site: Site, routes: tuple[Route, ...]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chat.fanout.hub import Hub
 from chat.fanout.outbox import Tick
@@ -57,6 +57,8 @@ class Site:
     draining: bool = False  # on the way out: not ready
     closing_connections: bool = False  # answers end their connection (parked, or on the way out)
     failing: Callable[[], list[str]] = list  # what the process itself knows to be wrong, for /readyz
+    openapi: dict[str, Any] = field(default_factory=dict)
+    asyncapi: dict[str, Any] = field(default_factory=dict)
     auth_rate: Rate = field(init=False)
     message_rate: Rate = field(init=False)
 

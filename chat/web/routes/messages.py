@@ -5,8 +5,9 @@ from quart import Response
 from chat.protocol import commands
 from chat.protocol.answers import EventsAnswer, HistoryAnswer, MessageAnswer, ReactionsAnswer, ReadAnswer
 from chat.protocol.errors import Code, InvalidField
-from chat.web.call import MAX_NUMBER, Call, ok
-from chat.web.routing import Query, RateOf, Route
+from chat.protocol.openapi import Query
+from chat.web.call import LIMIT, MAX_NUMBER, Call, ok
+from chat.web.routing import RateOf, Route
 
 HISTORY_PAGE, EVENTS_PAGE = 50, 100
 
@@ -64,9 +65,10 @@ async def unreact(call: Call, message_id: str, emoji: str) -> Response:
 
 
 _IN_ROOM = (Code.NOT_A_MEMBER, Code.ROOM_NOT_FOUND)
-_ON_MESSAGE = (Code.INVALID_EMOJI, Code.NOT_A_MEMBER, Code.MESSAGE_NOT_FOUND)
+_ON_MESSAGE = (Code.INVALID_EMOJI, Code.INVALID_UNICODE, Code.NOT_A_MEMBER, Code.MESSAGE_NOT_FOUND)
 _ROOM, _REACTION = "/rooms/<room_id>", "/messages/<message_id>/reactions/<emoji>"
-_LIMIT, _AFTER = Query(name="limit", type="integer"), Query(name="after", type="integer")
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}
+_BEFORE, _AFTER = Query(name="before", schema=_NUMBER), Query(name="after", schema=_NUMBER)
 
 ROUTES = (
     Route(
@@ -74,7 +76,7 @@ ROUTES = (
         path=f"{_ROOM}/messages",
         does="History, oldest first in a page",
         handler=history,
-        query=(_LIMIT, Query(name="before", type="integer"), _AFTER),
+        query=(LIMIT, _BEFORE, _AFTER),
         answers={200: HistoryAnswer},
         codes=_IN_ROOM,
     ),
@@ -102,7 +104,7 @@ ROUTES = (
         path=f"{_ROOM}/events",
         does="Durable events after a revision",
         handler=events,
-        query=(_AFTER, _LIMIT),
+        query=(_AFTER, LIMIT),
         answers={200: EventsAnswer},
         codes=_IN_ROOM,
     ),

@@ -7,7 +7,7 @@ from quart import Response
 from chat import metrics
 from chat.protocol.answers import HealthAnswer, VersionAnswer
 from chat.protocol.errors import Code, InvalidField, Unauthorized, Unavailable
-from chat.web.call import Call, ok
+from chat.web.call import Call, json_document, ok
 from chat.web.peers import bearer_of, is_local
 from chat.web.problems import problem
 from chat.web.routing import Route
@@ -50,7 +50,33 @@ async def measured(call: Call) -> Response:
     return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
 
 
+async def openapi(call: Call) -> Response:
+    """GET /openapi.json"""
+    return json_document(call.site.openapi)
+
+
+async def asyncapi(call: Call) -> Response:
+    """GET /asyncapi.json"""
+    return json_document(call.site.asyncapi)
+
+
 ROUTES = (
+    Route(
+        method="GET",
+        path="/openapi.json",
+        does="This contract",
+        handler=openapi,
+        answers={200: None},
+        public=True,
+    ),
+    Route(
+        method="GET",
+        path="/asyncapi.json",
+        does="The WebSocket's contract",
+        handler=asyncapi,
+        answers={200: None},
+        public=True,
+    ),
     Route(method="GET", path="/healthz", does="Alive", handler=healthz, answers={200: HealthAnswer}, public=True),
     Route(
         method="GET",

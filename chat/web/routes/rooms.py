@@ -6,8 +6,9 @@ from quart import Response
 from chat.protocol import commands
 from chat.protocol.answers import MembersAnswer, MyRoomsAnswer, RoomAnswer, RoomsAnswer
 from chat.protocol.errors import Code
-from chat.web.call import Call, created, done, ok
-from chat.web.routing import Query, Route
+from chat.protocol.openapi import Query
+from chat.web.call import LIMIT, Call, created, done, ok
+from chat.web.routing import Route
 
 PAGE = 50
 
@@ -88,9 +89,9 @@ ROUTES = (
         does="Browse rooms by key",
         handler=browse,
         query=(
-            Query(name="query", type="string"),
-            Query(name="limit", type="integer"),
-            Query(name="cursor", type="string"),
+            Query(name="query", schema={"type": "string"}),
+            LIMIT,
+            Query(name="cursor", schema={"type": "string"}),
         ),
         answers={200: RoomsAnswer},
     ),
@@ -148,7 +149,7 @@ ROUTES = (
         path=f"{_ROOM}/members",
         does="Members with presence",
         handler=members,
-        query=(Query(name="online", type="boolean"),),
+        query=(Query(name="online", schema={"type": "boolean"}),),
         answers={200: MembersAnswer},
         codes=(Code.NOT_A_MEMBER, Code.ROOM_NOT_FOUND),
     ),
