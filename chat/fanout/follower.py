@@ -4,13 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+import structlog
+
 from chat.fanout.feed import Feed
 from chat.fanout.hub import Hub
+from chat.protocol.errors import Fault
 from chat.protocol.events import MessageSent, RoomEvent
 from chat.protocol.log import UserEvent
 
+RETRY_S = 0.5
 PAGE = 200  # events per read
 HEADS = 500  # rooms or users asked about per read
+
+log = structlog.get_logger()
 
 
 class LogReader(Protocol):
@@ -45,7 +51,14 @@ class Follower:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self.catch_up()
+            everything = self._rung
+            try:
+                await self.catch_up()
+            except Fault as fault:
+                log.warning("follower.unavailable", code=fault.code)
+                self._rung = self._rung or everything
+                self._wake.set()
+                await asyncio.sleep(RETRY_S)
 
     async def catch_up(self) -> None:
         """One round: every stale room and user, after a ring every one, level with the log."""

@@ -47,6 +47,7 @@ async def measured(call: Call) -> Response:
         given, wanted = bearer_of(headers) or "", settings.metrics_token
         if not wanted or not hmac.compare_digest(given.encode(), wanted.encode()):
             raise Unauthorized("metrics are for this machine, or with the metrics token")
+    metrics.outbox_bytes.set(sum(socket.outbox.backlog_bytes() for socket in call.site.sockets))
     return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
 
 

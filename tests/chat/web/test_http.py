@@ -146,7 +146,7 @@ async def test_sessions_are_listed_ended_and_refreshed(http: Http, ann: Account)
         "POST",
         "/auth/login",
         json={"username": ann.username.upper(), "password": "correct horse"},
-        headers={"User-Agent": "ünï\tcode " + "x" * 5000},
+        headers={"User-Agent": b"\xc3\xbcn\xef\tcode " + b"x" * 5000},
     )
     other = http.account(signed_in)
     sessions = (await http.call("GET", "/auth/sessions", by=ann)).json()["sessions"]
