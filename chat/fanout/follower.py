@@ -97,7 +97,7 @@ class Follower:
                 break
         if head is None:
             self._hub.room_gone(feed)
-        self._hub.forget_if_idle(feed)
+        self._hub.drop_if_idle(feed)
 
     async def _user(self, user_id: str, n: int) -> None:
         local = self._hub.users.get(user_id)

@@ -1,50 +1,18 @@
 """Who listens to what on this node, and the delivery of what was committed. Nothing here awaits, so nothing locks."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from chat.fanout.feed import Entry, Feed, Tails
 from chat.fanout.frames import encode
+from chat.fanout.local import Local, Pending
 from chat.fanout.notices import CallLater, Notices
 from chat.fanout.outbox import Tick
 from chat.fanout.subscriber import Subscriber
-from chat.protocol.events import (
-    Event,
-    MemberChanged,
-    MessageSent,
-    PresenceChanged,
-    ReadMoved,
-    RoomChanged,
-    RoomEvent,
-)
+from chat.protocol.events import Event, MemberChanged, MessageSent, ReadMoved, RoomChanged, RoomEvent
 from chat.protocol.log import Committed, UserEvent, UserOp
-from chat.protocol.models import RoomState, User
+from chat.protocol.models import RoomState
 
 SESSION_ENDED, ACCOUNT_GONE = 4011, 4012
-
-
-@dataclass(slots=True)
-class Local:
-    """A user with at least one connection to this node."""
-
-    n: int | None = None  # the user's own log is applied up to here; None until the first snapshot
-    seen: int = 0
-    rooms: set[str] = field(default_factory=set)  # what the user's live connections are attached to
-    live: dict[Subscriber, None] = field(default_factory=dict)
-    pending: dict[Subscriber, "Pending"] = field(default_factory=dict)
-
-    def everyone(self) -> list[Subscriber]:
-        """Live and pending connections."""
-        return [*self.live, *self.pending]
-
-
-@dataclass(slots=True)
-class Pending:
-    """A connection between registration and its snapshot; what happens meanwhile is kept for `welcome`."""
-
-    joined: dict[str, int] = field(default_factory=dict)  # room -> rev of the join that was delivered meanwhile
-    unfollowed: dict[str, int] = field(default_factory=dict)  # room nobody followed -> highest rev that passed by
-    rung: bool = False  # another process committed meanwhile
 
 
 class Hub:
@@ -125,10 +93,9 @@ class Hub:
                 self._detach(feed, subscriber)
         last = not local.live and not local.pending
         if last:
-            for room_id in local.rooms:
-                if feed := self.feeds.get(room_id):
-                    feed.cursors.pop(subscriber.user_id, None)
-                    self._drop_if_idle(feed)
+            for feed in [self.feeds[room_id] for room_id in local.rooms if room_id in self.feeds]:
+                feed.cursors.pop(subscriber.user_id, None)
+                self.drop_if_idle(feed)
             del self.users[subscriber.user_id]
             self.stale_users.discard(subscriber.user_id)
         return last
@@ -166,7 +133,7 @@ class Hub:
         """Let *subscriber* hear nothing more of the room."""
         if feed := self.feeds.get(room_id):
             self._detach(feed, subscriber)
-            self._drop_if_idle(feed)
+            self.drop_if_idle(feed)
 
     def held_until(self, subscriber: Subscriber, room_id: str) -> int | None:
         """The rev of the own leave that passed while held: nothing after it is for *subscriber*."""
@@ -188,7 +155,7 @@ class Hub:
         left = feed.held.pop(subscriber)
         if left is None:
             self._listen(feed, subscriber, after)
-        self._drop_if_idle(feed)
+        self.drop_if_idle(feed)
         return True
 
     # What was committed.
@@ -241,7 +208,7 @@ class Hub:
             case RoomChanged(op="rename"):
                 feed.name = event.name or feed.name
             case RoomChanged(op="delete"):
-                self._room_deleted(feed)
+                self.room_gone(feed)
 
     def _spread(self, feed: Feed, frame: bytes, *, rev: int) -> None:
         found_empty = []
@@ -302,14 +269,15 @@ class Hub:
             pending.joined.pop(feed.room_id, None)
         feed.cursors.pop(event.user.id, None)
         local.rooms.discard(feed.room_id)
-        self._drop_if_idle(feed)
+        self.drop_if_idle(feed)
 
-    def _room_deleted(self, feed: Feed) -> None:
+    def room_gone(self, feed: Feed) -> None:
+        """The room no longer exists, whether or not its `delete` could still be read."""
         for subscriber in [*feed.listeners]:
             self._detach(feed, subscriber)
         for subscriber in feed.held:
             feed.held[subscriber] = feed.delivered
-        self._drop_if_idle(feed)
+        self.drop_if_idle(feed)
 
     # What concerns one user across rooms.
 
@@ -365,14 +333,6 @@ class Hub:
             if subscriber.connection_id != event.connection_id:
                 subscriber.outbox.hint(frame)
 
-    def room_gone(self, feed: Feed) -> None:
-        """The room no longer exists, whether or not its `delete` could still be read."""
-        self._room_deleted(feed)
-
-    def forget_if_idle(self, feed: Feed) -> None:
-        """Stop following a room that nobody here listens to."""
-        self._drop_if_idle(feed)
-
     # Ephemeral.
 
     def tell_room(self, room_id: str, event: Event, *, but_user: str) -> None:
@@ -384,12 +344,6 @@ class Hub:
         for subscriber in feed.listeners:
             if subscriber.user_id != but_user:
                 subscriber.outbox.hint(frame)
-
-    def presence(self, user: User, rooms: Iterable[str], *, online: bool, last_active: str | None) -> None:
-        """Tell the members of *rooms* that *user* came or went."""
-        for room_id in rooms:
-            event = PresenceChanged(room_id=room_id, user=user, online=online, last_active=last_active)
-            self.tell_room(room_id, event, but_user=user.id)
 
     # Attaching.
 
@@ -409,7 +363,7 @@ class Hub:
                 subscriber.outbox.send(entry.frame)
         if member:
             self._listen(feed, subscriber, after)
-        self._drop_if_idle(feed)
+        self.drop_if_idle(feed)
         return True
 
     def _listen(self, feed: Feed, subscriber: Subscriber, after: int) -> None:
@@ -425,7 +379,8 @@ class Hub:
         feed.held.pop(subscriber, None)
         self._notices.detached(feed, subscriber)
 
-    def _drop_if_idle(self, feed: Feed) -> None:
+    def drop_if_idle(self, feed: Feed) -> None:
+        """Stop following a room that nobody here listens to."""
         if feed.idle and self.feeds.get(feed.room_id) is feed:
             del self.feeds[feed.room_id]
             self._tails.forget(feed)

@@ -7,6 +7,7 @@ import structlog
 
 from chat.fanout.hub import Hub
 from chat.protocol.errors import Fault
+from chat.protocol.events import PresenceChanged
 from chat.protocol.log import PresenceEvent
 from chat.services import Chat
 
@@ -105,5 +106,7 @@ class PresenceDesk:
             self._rooms.pop(user.id, None)
         if rooms is None:
             rooms = {room.room_id for room in (await chat.log.snapshot(user.id)).rooms}
-        self._hub.presence(user, rooms, online=event.online, last_active=event.last_active)
+        for room_id in rooms:
+            change = PresenceChanged(room_id=room_id, user=user, online=event.online, last_active=event.last_active)
+            self._hub.tell_room(room_id, change, but_user=user.id)
         await asyncio.sleep(0)
