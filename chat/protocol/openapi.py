@@ -102,6 +102,7 @@ def codes_of(operation: Operation) -> tuple[Code, ...]:
     codes += WITH_BODY if operation.takes is not None else ()
     codes += WITH_QUERY if operation.query else ()
     codes += (Code.RATE_LIMITED,) if operation.limited else ()
+    codes += (Code.INVALID_UNICODE,) if "<" in operation.path else ()
     return tuple(dict.fromkeys(codes))
 
 

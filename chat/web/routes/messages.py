@@ -65,7 +65,7 @@ async def unreact(call: Call, message_id: str, emoji: str) -> Response:
 
 
 _IN_ROOM = (Code.NOT_A_MEMBER, Code.ROOM_NOT_FOUND)
-_ON_MESSAGE = (Code.INVALID_EMOJI, Code.INVALID_UNICODE, Code.NOT_A_MEMBER, Code.MESSAGE_NOT_FOUND)
+_ON_MESSAGE = (Code.INVALID_EMOJI, Code.NOT_A_MEMBER, Code.MESSAGE_NOT_FOUND)
 _ROOM, _REACTION = "/rooms/<room_id>", "/messages/<message_id>/reactions/<emoji>"
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}
 _BEFORE, _AFTER = Query(name="before", schema=_NUMBER), Query(name="after", schema=_NUMBER)
