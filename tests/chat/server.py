@@ -176,11 +176,11 @@ class Http:
         path: str,
         *,
         by: Account | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, Any] | None = None,
         **rest: Any,
     ) -> httpx.Response:
         """One call, on behalf of *by*."""
-        sent = (by.headers if by is not None else {}) | dict(headers or {})
+        sent: dict[str, Any] = (by.headers if by is not None else {}) | dict(headers or {})
         answer = await self.client.request(method, path, headers=sent, **rest)
         contract.check_answer(method, path, answer)
         return answer
