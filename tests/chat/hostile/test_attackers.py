@@ -1,0 +1,243 @@
+"""Attackers, all at once, while two ordinary users talk: these see no error, lose nothing, and all is freed."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.chat.hostile import attackers
+from tests.chat.hostile.attackers import command, frame
+from tests.chat.server import Account, Http, Server, Socket, connected, running, wait_until
+
+CEILING_MIB = 512  # of the server's memory, whatever happens
+MARGIN_MIB = 160  # beyond what it had before, once all is over: allocators keep some
+FREE_WITHIN_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many of each."""
+
+    deaf: int
+    floods: int
+    silent: int
+    slow: int
+    storm: int
+    tokenless: int
+    guesses: int
+
+    @property
+    def accounts(self) -> int:
+        """Bad accounts it takes; one may have 20 sockets."""
+        return max(4, self.storm // 15)
+
+
+SMALL = Size(deaf=4, floods=2, silent=4, slow=3, storm=30, tokenless=100, guesses=60)
+FULL = Size(deaf=40, floods=10, silent=100, slow=100, storm=500, tokenless=5000, guesses=1000)
+
+
+def mib(server: Server, what: str = "VmRSS") -> float:
+    """The server's memory; `VmHWM`: the most it ever had."""
+    for line in Path(f"/proc/{server.pid}/status").read_text().splitlines():
+        if line.startswith(what):
+            return int(line.split()[1]) / 1024
+    raise AssertionError(f"no {what}")
+
+
+def descriptors(server: Server) -> int:
+    return len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+
+
+def open_sockets(server: Server) -> float:
+    """What the server says of its WebSockets."""
+    for line in httpx.get(f"{server.url}/metrics").text.splitlines():
+        if line.startswith("chat_connections "):
+            return float(line.split()[1])
+    raise AssertionError("no chat_connections in /metrics")
+
+
+@dataclass(slots=True)
+class Talk:
+    """Two people talking, and how long each message took to arrive."""
+
+    ann: Socket
+    bob: Socket
+    room_id: str
+    took_s: list[float] = field(default_factory=list)
+
+    async def go_on(self, *, until: asyncio.Event, at_least: int) -> None:
+        """Talk until told to stop; every message is acknowledged and heard by the other, in order."""
+        place = 0
+        while not until.is_set() or place < at_least:
+            speaker, listener = (self.ann, self.bob) if place % 2 else (self.bob, self.ann)
+            started = time.monotonic()
+            await speaker.say(self.room_id, f"message {place}")
+            heard = (await listener.expect("message"))["message"]["content"]
+            self.took_s.append(time.monotonic() - started)
+            assert heard == f"message {place}"
+            await speaker.expect("message")
+            place += 1
+            await asyncio.sleep(0.15)  # people do not talk faster than the rate
+
+
+@dataclass(slots=True)
+class Scene:
+    """A server, two people talking, and the bad accounts with a room of their own."""
+
+    server: Server
+    talk: Talk
+    bad: list[Account]
+    noisy_room: str
+    ann: Account
+
+
+@contextlib.asynccontextmanager
+async def scene(server: Server, *, accounts: int) -> AsyncIterator[Scene]:
+    async with Http(server) as http:
+        ann, bob = await http.register(), await http.register()
+        room = await http.create_room(ann)
+        await http.join(bob, room["id"])
+        bad = [await http.register() for _ in range(accounts)]
+        noisy = await http.create_room(bad[0])
+        for account in bad[1:]:
+            await http.join(account, noisy["id"])
+        async with connected(ann) as a, connected(bob) as b:
+            for socket in (a, b):
+                await socket.ask("view", room_id=room["id"])
+            yield Scene(server, Talk(a, b, room["id"]), bad, noisy["id"], ann)
+
+
+async def deaf(scene: Scene, size: Size) -> None:
+    """Peers that never read are dropped 4208 while others fill their room."""
+    with attackers.deaf(scene.server, [scene.bad[place % 4] for place in range(size.deaf)]) as peers:
+        for _ in range(20):
+            attackers.murmur(peers)
+            found = [attackers.noise(scene.server, by, scene.noisy_room, messages=45) for by in scene.bad[:4]]
+            for codes in await asyncio.gather(*found):
+                assert codes.keys() <= {None, "rate_limited"}
+            if closes(scene.server).get("4208", 0) >= size.deaf:
+                return
+            await asyncio.sleep(0.5)
+    raise AssertionError(f"not all were dropped as slow consumers: {closes(scene.server)}")
+
+
+def closes(server: Server) -> dict[str, float]:
+    """How many sockets the server closed, by code."""
+    found = {}
+    for line in httpx.get(f"{server.url}/metrics").text.splitlines():
+        if line.startswith("chat_closes_total{"):
+            found[line.split('"')[1]] = float(line.split()[-1])
+    return found
+
+
+async def floods(scene: Scene, size: Size) -> None:
+    """Frames without end close 4100, frames without a name 4000, pings without end nothing but themselves."""
+    ways = [
+        (command("ping"), {4100}),
+        (command("message", room_id="r_nowhere", content="x"), {4100}),
+        (frame(attackers.TEXT, b"nonsense"), {4000, 4100}),
+        (frame(attackers.TEXT, b"[" * 30_000), {4000, 4100}),
+    ]
+    for place in range(size.floods):
+        junk, wanted = ways[place % len(ways)]
+        by = scene.bad[place % len(scene.bad)]
+        assert await attackers.flood(scene.server, by, frames=20_000, junk=junk) in wanted, junk[:80]
+
+
+async def silent(scene: Scene, size: Size) -> None:
+    """Peers that answer no ping close 4201."""
+    people = [scene.bad[place % len(scene.bad)] for place in range(size.silent)]
+    found = await asyncio.gather(*(attackers.silence(scene.server, by) for by in people))
+    assert set(found) == {4201}
+
+
+async def fragments(scene: Scene, _size: Size) -> None:
+    """Ten thousand fragments are one message, if they fit one; if not, 1009."""
+    by = scene.bad[0]
+    answer = await attackers.fragments(scene.server, by, count=10_000, payload=b"y")
+    assert answer == {"type": "pong", "re": "many"}
+    assert await attackers.fragments(scene.server, by, count=10_000, payload=b"y" * 20) == 1009
+    assert await attackers.fragments(scene.server, by, count=10_000, payload=b"") == {"type": "pong", "re": "many"}
+
+
+async def bomb(scene: Scene, _size: Size) -> None:
+    """Compression is not negotiated, and a frame that claims it is a protocol error."""
+    assert await attackers.deflate_bomb(scene.server, scene.bad[0]) == 1002
+
+
+async def slow(scene: Scene, size: Size) -> None:
+    """A handshake or a body that comes a byte at a time is given up after a while."""
+    by = scene.bad[0]
+    requests = [attackers.slow_handshake(by), attackers.slow_body(by)] * size.slow
+    for said in await asyncio.gather(*(attackers.trickle(scene.server, raw) for raw in requests)):
+        assert said == b"" or said.startswith((b"HTTP/1.1 400", b"HTTP/1.1 408")), said[:200]
+
+
+async def storm(scene: Scene, size: Size) -> None:
+    """Who reconnects in a storm gets a hello, or a close that says why not."""
+    found = await attackers.storm(scene.server, scene.bad, sockets=size.storm)
+    assert found.keys() <= {"hello", "close"}
+    assert found["hello"] >= size.storm
+
+
+async def tokenless(scene: Scene, size: Size) -> None:
+    assert await attackers.without_token(scene.server, sockets=size.tokenless) == {401: size.tokenless}
+
+
+async def guesses(scene: Scene, size: Size) -> None:
+    """Thirty guesses a minute from an address, then 429."""
+    username = scene.ann.username
+    found = await attackers.guess_passwords(scene.server, username, guesses=size.guesses, addresses=1)
+    assert found.keys() <= {401, 429, 503}
+    assert found[401] <= 45
+    assert found[429] >= size.guesses - 46
+
+
+ATTACKS = (deaf, floods, silent, fragments, bomb, slow, storm, tokenless, guesses)
+
+
+async def all_at_once(tmp_path: Path, size: Size) -> list[float]:
+    """Every attack at once while two people talk; how long their messages took, in seconds, sorted."""
+    with running(
+        tmp_path,
+        CHAT_HEARTBEAT_MS="2000",
+        CHAT_TRUSTED_PROXIES="1",
+        CHAT_RATE_MESSAGES_PER_S="10",
+        CHAT_RATE_COMMANDS_PER_S="30",
+        CHAT_RATE_AUTH_PER_MIN="30",
+    ) as server:
+        async with scene(server, accounts=size.accounts) as stage:
+            before_mib, before_descriptors = mib(server), descriptors(server)
+            over = asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stage.talk.go_on(until=over, at_least=20))
+                await asyncio.gather(*(attack(stage, size) for attack in ATTACKS))
+                over.set()
+            assert mib(server, "VmHWM") < CEILING_MIB
+            await asyncio.to_thread(_freed, server, before_descriptors, before_mib)
+    return sorted(stage.talk.took_s)
+
+
+def _freed(server: Server, before_descriptors: int, before_mib: float) -> None:
+    wait_until(
+        lambda: descriptors(server) <= before_descriptors + 2 and open_sockets(server) == 2,
+        within_s=FREE_WITHIN_S,
+        what=lambda: f"{descriptors(server)} descriptors, {before_descriptors} before; {open_sockets(server)} sockets",
+    )
+    assert mib(server) < before_mib + MARGIN_MIB
+
+
+async def test_a_few_attackers_of_every_kind_hurt_nobody(tmp_path: Path) -> None:
+    await all_at_once(tmp_path, SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_crowd_of_attackers_of_every_kind_hurts_nobody(tmp_path: Path) -> None:
+    took_s = await all_at_once(tmp_path, FULL)
+    print(f"p50 {took_s[len(took_s) // 2] * 1000:.0f} ms, p99 {took_s[int(len(took_s) * 0.99)] * 1000:.0f} ms")
