@@ -139,8 +139,9 @@ def _check(desk: Desk, plan: Plan, shown: Step) -> None:
 
 
 def _publish(desk: Desk, plan: Plan, shown: Step) -> None:
-    if not (desk.operation().facts("pushing") or desk.operation().done("refs")):
-        _check(desk, plan, shown)  # again: CI may have taken its time
+    took_time = desk.config.hooks.pre_release or desk.config.ci.steps or plan.kind is Kind.HOTFIX
+    if took_time and not desk.operation().facts("pushing"):
+        _check(desk, plan, shown)  # again: much may have happened meanwhile
     if not plan.remote:
         shown.detail = "no remote: here only"
         _move_refs(desk, plan, shown)
@@ -201,7 +202,8 @@ def _record(desk: Desk, plan: Plan, shown: Step) -> None:
     operation = desk.operation()
     call = operation.fact("call") or {}
     number = str(call.get("id", ""))
-    if not any(event.data.get("operation") == number for event in desk.ledger.read()):
+    again = operation.attempts("record") > 1
+    if not (again and any(event.data.get("operation") == number for event in desk.ledger.read())):
         data = {
             "operation": number,
             "version": plan.version,

@@ -97,7 +97,7 @@ class Ledger:
                 return Synced(shared=True, fetched=fetched)
             try:
                 Remote(self.git, self.remote).push([Update(REF, theirs, tip)])
-                update_refs(self.git, [Update(FETCHED, _tip(self.git, FETCHED), tip)], why="opskit ledger pushed")
+                self.git.run("update-ref", "-m", "opskit ledger pushed", FETCHED, tip)
                 return Synced(shared=True, fetched=fetched)
             except PushRefused as fault:
                 if self._fetch() == theirs:  # nobody was faster: we may not write there

@@ -55,14 +55,14 @@ def moment_s() -> int:
 
 def dry_run(desk: Desk, verb: str, **call: Any) -> Plan:
     """The plan that `run` would carry out, its objects thrown away; a conflict is `Refused` here."""
-    world = read_world(desk.git, desk.config, at_s=moment_s())
+    world = read_world(desk.git, desk.remote, at_s=moment_s())
     with objects.scratch_objects(desk.git) as git:
         return _planned_once(replace(desk, git=git), verb, call, world)
 
 
 def planned(desk: Desk, verb: str, **call: Any) -> Plan:
     """The plan that `run` would carry out, its objects kept for a while (nothing refers to them)."""
-    return _planned_once(desk, verb, call, read_world(desk.git, desk.config, at_s=moment_s()))
+    return _planned_once(desk, verb, call, read_world(desk.git, desk.remote, at_s=moment_s()))
 
 
 def _planned_once(desk: Desk, verb: str, call: Mapping[str, Any], world: World) -> Plan:
@@ -143,7 +143,7 @@ def _planned(desk: Desk, operation: Operation) -> Plan:
     call = operation.fact("call") or {}
     try:
         known = operation.fact("world")
-        world = World.from_json(known) if known else read_world(desk.git, desk.config, at_s=int(call["at_s"]))
+        world = World.from_json(known) if known else read_world(desk.git, desk.remote, at_s=int(call["at_s"]))
         if not known:
             desk.journal.fact("world", **world.as_json())
         settled = settled_trees(desk, operation)

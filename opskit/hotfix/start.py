@@ -29,7 +29,7 @@ def plan_start(desk: Desk, name: str) -> Start:
     branch = HOTFIX + name.removeprefix(HOTFIX)
     if desk.git.run("check-ref-format", "--branch", branch, check=False).code:
         raise UsageFault(f"{name!r} cannot be part of a branch name", remedy="letters, digits and hyphens will do")
-    world = read_world(desk.git, desk.config, at_s=moment_s())
+    world = read_world(desk.git, desk.remote, at_s=moment_s())
     if world.knows(BRANCH + branch):
         raise Refused(f"{branch} exists already", remedy=f"git checkout {branch}, or choose another name")
     main = tip(desk.git, world, desk.config.main, key="main")

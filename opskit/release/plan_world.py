@@ -68,12 +68,11 @@ def remote_of(git: Git, config: Config) -> str:
     return config.remote if known else ""
 
 
-def read_world(git: Git, config: Config, *, at_s: int) -> World:
-    """Read the references here and there, fetching what is missing here.
+def read_world(git: Git, remote: str, *, at_s: int) -> World:
+    """Read the references here and on *remote* ("" = none), fetching what is missing here.
 
     Raises `Refused` for a shallow clone, a repository without a commit, or a remote out of reach.
     """
-    remote = remote_of(git, config)
     there = Remote(git, remote).refs() if remote else None
     here = _read(git)
     if there is not None and _fetch_wanted(here, there, remote):

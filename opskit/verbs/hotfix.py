@@ -140,7 +140,7 @@ def finish(
 def _review(verdict: str, reviewer: str, why: str, *, json: bool, dry_run: bool, yes: bool) -> None:
     report = Report(as_json=json)
     desk = open_desk(report)
-    world = read_world(desk.git, desk.config, at_s=transaction.moment_s())
+    world = read_world(desk.git, desk.remote, at_s=transaction.moment_s())
     branch = open_hotfix(world, current=_current(desk))
     sha = tip(desk.git, world, branch)
     if dry_run:
