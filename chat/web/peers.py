@@ -13,7 +13,8 @@ USER_AGENT_CHARACTERS = 256
 
 def address_of(headers: Headers, peer: str, *, trusted_proxies: int) -> str:
     """The client's address: as many hops back in `X-Forwarded-For` as proxies are trusted, else the peer's."""
-    hops = [hop.strip() for hop in headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    # A proxy may append a line of its own below the client's: all lines are one list (RFC 9110 section 5.3).
+    hops = [hop.strip() for hop in ",".join(headers.getlist("X-Forwarded-For")).split(",") if hop.strip()]
     if not trusted_proxies or not hops:
         return peer
     return hops[-min(trusted_proxies, len(hops))]
