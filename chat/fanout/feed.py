@@ -23,13 +23,14 @@ class Feed:
     """A room that someone on this node listens to. `delivered` is the rev up to which its listeners have heard."""
 
     __slots__ = (
-        "cursors", "delivered", "describe", "eager", "held", "last_foreign", "last_message", "late", "listeners",
-        "name", "quiet", "room_id", "seen", "seq", "tail",
+        "cursors", "delivered", "describe", "eager", "held", "joining", "last_foreign", "last_message", "late",
+        "listeners", "name", "quiet", "room_id", "seen", "seq", "tail",
     )  # fmt: skip
 
     def __init__(self, room_id: str, *, name: str, delivered: int, seq: int) -> None:
         self.room_id, self.name, self.delivered, self.seq = room_id, name, delivered, seq
         self.seen = delivered  # the highest rev known to exist; above `delivered`: the log must be read
+        self.joining = 0  # the rev at which someone here joins (again); up to there the room is followed in any case
         self.describe = False  # name and seq are not known yet; the follower fetches them before delivering
         self.listeners: dict[Subscriber, None] = {}
         self.late: dict[Subscriber, int] = {}  # listeners whose snapshot is ahead of `delivered`: skip up to that rev
@@ -44,8 +45,8 @@ class Feed:
 
     @property
     def idle(self) -> bool:
-        """Nobody on this node follows the room."""
-        return not self.listeners and not self.held
+        """Nobody on this node follows the room, or is about to."""
+        return not self.listeners and not self.held and self.delivered >= self.joining
 
     def since(self, rev: int) -> list[Entry] | None:
         """The delivered events after *rev*, or None when the tail does not reach back that far."""

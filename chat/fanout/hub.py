@@ -100,6 +100,11 @@ class Hub:
             self.stale_users.discard(subscriber.user_id)
         return last
 
+    def told(self, user_id: str) -> int | None:
+        """Up to where the user's own log is applied here; None before the first connection's welcome."""
+        local = self.users.get(user_id)
+        return local.n if local is not None else None
+
     def rooms_of(self, user_id: str) -> set[str] | None:
         """The rooms that a user with live connections here is in; None for others."""
         local = self.users.get(user_id)
@@ -128,6 +133,13 @@ class Hub:
         """Whether *subscriber* hears the room (or is being caught up with it)."""
         feed = self.feeds.get(room_id)
         return feed is not None and (subscriber in feed.listeners or subscriber in feed.held)
+
+    def heard(self, subscriber: Subscriber, room_id: str) -> int | None:
+        """The rev up to which *subscriber* was sent the room's events; None when it does not listen there."""
+        feed = self.feeds.get(room_id)
+        if feed is None or subscriber not in feed.listeners:
+            return None
+        return max(feed.delivered, feed.late.get(subscriber, 0))
 
     def drop(self, subscriber: Subscriber, room_id: str) -> None:
         """Let *subscriber* hear nothing more of the room."""
@@ -248,6 +260,8 @@ class Hub:
         if local is None:
             return
         feed.cursors[event.user.id] = feed.seq
+        if local.live:
+            local.rooms.add(feed.room_id)  # one that is ahead of the feed listens already
         for subscriber in local.live:
             if subscriber in feed.held:
                 feed.held[subscriber] = None
@@ -316,10 +330,13 @@ class Hub:
     def _joined(self, event: UserEvent) -> None:
         # A room that nobody here follows yet: follow it from just before the join. Name and place come from the log.
         room_id, rev = event.room_id, event.rev
-        if room_id is None or rev is None or room_id in self.feeds or event.user_id not in self.users:
+        if room_id is None or rev is None or event.user_id not in self.users:
+            return
+        if followed := self.feeds.get(room_id):
+            followed.joining = max(followed.joining, rev)  # a leave still to be delivered must not end the following
             return
         feed = self.feeds[room_id] = Feed(room_id, name="", delivered=rev - 1, seq=event.read_seq or 0)
-        feed.seen, feed.describe = rev, True
+        feed.seen, feed.joining, feed.describe = rev, rev, True
         self._stale_room(feed)
 
     def _cursor_moved(self, local: Local, event: UserEvent) -> None:

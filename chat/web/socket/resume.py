@@ -36,17 +36,24 @@ async def _resume_room(session: "Session", room_id: str, rev: int, *, same_epoch
     log = session.site.chat.log
     try:
         head = (await log.catch_up(session.who, room_id, after_rev=min(rev, MAX_REV), limit=1)).head_rev
-    except RoomNotFound:
-        gone = await log.room_events(room_id, 0, 1)
-        return Reset(room_id=room_id, reason="deleted" if gone else "not_a_member", head_rev=None)
-    except NotAMember:
-        return Reset(room_id=room_id, reason="not_a_member", head_rev=None)
+    except (RoomNotFound, NotAMember) as gone:
+        return await _gone(session, room_id, deleted=isinstance(gone, RoomNotFound))
     if reason := _reason(rev, head, same_epoch=same_epoch):
         return Reset(room_id=room_id, reason=reason, head_rev=head)
-    reached = await replay(session, room_id, after=rev)
+    reached = await replay(session, room_id, after=rev, least=head)
     if reached is None:
         return Reset(room_id=room_id, reason="not_a_member", head_rev=None)
     return Resumed(room_id=room_id, from_rev=rev, to=reached)
+
+
+async def _gone(session: "Session", room_id: str, *, deleted: bool) -> Reset:
+    """The reset of a room that is not the user's any more, after what this node had not told of its end yet."""
+    hub, log = session.site.hub, session.site.chat.log
+    heard = hub.heard(session.subscriber, room_id)
+    if heard is not None:
+        await _say_goodbye(session, room_id, heard)
+    existed = deleted and await log.room_events(room_id, 0, 1)
+    return Reset(room_id=room_id, reason="deleted" if existed else "not_a_member", head_rev=None)
 
 
 MAX_REV = 2**53
@@ -60,9 +67,10 @@ def _reason(rev: int, head: int, *, same_epoch: bool) -> Reason | None:
     return "too_far" if head - rev > TOO_FAR else None
 
 
-async def replay(session: "Session", room_id: str, *, after: int) -> int | None:
+async def replay(session: "Session", room_id: str, *, after: int, least: int = 0) -> int | None:
     """Send a room's events after a rev while its live ones are held, then let those go on from there.
 
+    It goes up to *least* even where this node has not heard of so much yet: another process may have told the client.
     Returns the rev reached; None when the user is not (or no longer) a member. What the caller queues next comes
     before any live event.
     """
@@ -72,7 +80,7 @@ async def replay(session: "Session", room_id: str, *, after: int) -> int | None:
     reached = after
     while not session.closing:
         try:
-            frames = await _next_frames(session, room_id, reached)
+            frames = await _next_frames(session, room_id, reached, least=least)
         except (NotAMember, RoomNotFound):
             await _say_goodbye(session, room_id, reached)
             return None
@@ -81,17 +89,18 @@ async def replay(session: "Session", room_id: str, *, after: int) -> int | None:
             if left is None or rev <= left:
                 session.outbox.send(frame)
                 reached = rev
-        if left is not None or hub.release(subscriber, room_id, after=reached):
+        level = reached >= least or not frames
+        if left is not None or (level and hub.release(subscriber, room_id, after=reached)):
             hub.release(subscriber, room_id, after=reached)
             return reached if left is None else None
         await _paced(session)
     return None
 
 
-async def _next_frames(session: "Session", room_id: str, after: int) -> list[tuple[int, bytes]]:
-    """The next events as frames, at most a page; none when this node has delivered no further."""
+async def _next_frames(session: "Session", room_id: str, after: int, *, least: int) -> list[tuple[int, bytes]]:
+    """The next events as frames, at most a page; none past *least* when this node has delivered no further."""
     entries = session.site.hub.tail(room_id, after)
-    if entries is not None:
+    if entries or (entries is not None and after >= least):
         return [(entry.rev, entry.frame) for entry in entries[:PAGE]]
     page = await session.site.chat.log.catch_up(session.who, room_id, after_rev=after, limit=100)
     return [(event.rev, encode(event)) for event in page.events]

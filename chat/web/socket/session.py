@@ -13,7 +13,7 @@ from chat.fanout.outbox import Outbox
 from chat.fanout.subscriber import Subscriber
 from chat.protocol.errors import Fault, TokenExpired, Unauthorized
 from chat.protocol.events import AuthExpiring, GoingAway, Hello
-from chat.protocol.log import Who
+from chat.protocol.log import Snapshot, Who
 from chat.protocol.models import Limits, RoomState, User
 from chat.web.call import MAX_BODY_BYTES
 from chat.web.hardening.capture import Sink
@@ -32,6 +32,7 @@ CONTENT_GRAPHEMES = 4_000
 NORMAL, OUR_BUG, RESTARTING = 1000, 1011, 1012
 SESSION_ENDED, TOO_MANY_CONNECTIONS, EXPIRED = 4011, 4102, 4110
 HEARTBEAT_LOST, SLOW_CONSUMER = 4201, 4208
+EVENTS_PER_READ = 200
 WARNING_S = 60  # before expiry
 CLOSE_S = 2.0  # for the peer to answer a close
 HELD_S = 10.0  # presence outlives a close of ours by this and the time we asked the client to wait
@@ -84,9 +85,7 @@ class Session:
             return
         if hub.enter(self.subscriber):
             site.presence.arrived(self.who.user_id)
-        snapshot, alive = await asyncio.gather(
-            site.chat.log.snapshot(self.who.user_id), site.chat.sessions.check(self.who.session_id)
-        )
+        snapshot, alive = await asyncio.gather(self._snapshot(), site.chat.sessions.check(self.who.session_id))
         if not alive:
             self.close(SESSION_ENDED, "session ended")
         if self._closing is not None:
@@ -97,6 +96,23 @@ class Session:
         for room_id, rev in torn:
             await replay(self, room_id, after=rev)
         await self._obey()
+
+    async def _snapshot(self) -> Snapshot:
+        """Where the user stands, as new as all that the user's other connections here have been told, and no newer.
+
+        A room that another process put the user in is followed from that join on only if the join is noticed before
+        this connection has the room followed from today on; the others would never hear of it.
+        """
+        log, hub, user_id = self.site.chat.log, self.site.hub, self.who.user_id
+        while True:
+            snapshot = await log.snapshot(user_id)
+            while (told := hub.told(user_id)) is not None and told < snapshot.n:
+                for event in await log.user_events(user_id, told, EVENTS_PER_READ):
+                    hub.deliver_to_user(event)
+                if hub.told(user_id) == told:
+                    break  # older ones are no longer kept
+            if told is None or told <= snapshot.n:
+                return snapshot
 
     async def _obey(self) -> None:
         settings = self.site.settings
