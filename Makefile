@@ -2,13 +2,14 @@
 PYTHON  ?= python3
 REQUIRE ?=
 TESTS   ?=
+WORKERS ?= 2
 VENV    := .venv
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export REQUIRE
 
-.PHONY: help install run stop test test-slow check format lock clean
+.PHONY: help install run stop test test-slow bench check format lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,10 +23,13 @@ stop: install ## end the service that `make run` started
 	@$(BIN)/opskit stop --yes
 
 test: $(VENV)/.dev-ready ## run the tests; REQUIRE=all fails where it would skip; TESTS="-k name" chooses
-	@$(BIN)/python -m pytest -m "not slow" $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(TESTS)
 
 test-slow: $(VENV)/.dev-ready ## run what `make test` leaves out: load, soak and crash matrices
 	@$(BIN)/python -m pytest -m slow --timeout 900 $(TESTS)
+
+bench: $(VENV)/.dev-ready ## measure, beside peers; BENCH="fanout durable" chooses
+	@$(BIN)/python -m loadtests.bench $(BENCH)
 
 check: $(VENV)/.dev-ready ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -266,9 +266,8 @@ def other_python(version: str) -> str:
     """A Python of *version* that has what the server needs."""
     variable = f"CHAT_PYTHON_{version.replace('.', '_')}"
     if not os.environ.get(variable):
-        lacking(
-            f"no Python {version} to try", install=f"pip install -r requirements.lock in a venv; {variable}=its python"
-        )
+        # not `lacking`: the product needs one Python, further ones are tried where they are found
+        pytest.skip(f"no Python {version} to try; `.ci/run` makes one of a Python {version} that it finds")
     return os.environ[variable]
 
 
