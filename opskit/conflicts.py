@@ -23,6 +23,7 @@ def lay_out(desk: Desk, conflict: MergeConflict, *, verb: str) -> HalfWay:
     for name, content in conflict.settled.items():
         (place / name).write_bytes(content)
         here.run("add", "--", name)
+    desk.journal.fact("laid_out", path=str(place))
     return HalfWay(
         f"{conflict}; the merge waits in {place}",
         remedy=f"settle it there, git add the files, then opskit {verb} --continue, or --abort",
@@ -40,10 +41,14 @@ def settled_trees(desk: Desk, operation: Operation) -> dict[str, str]:
     Raises `HalfWay` if one is not settled yet.
     """
     settled = {fact["key"]: fact["tree"] for fact in operation.facts("settled")}
+    whole = {fact["path"] for fact in operation.facts("laid_out")}
     for fact in operation.facts("conflict"):
         key = f"{fact['ours']} {fact['theirs']}"
         place = Path(fact["path"])
         if key in settled or not place.exists():  # gone: it is laid out anew
+            continue
+        if fact["path"] not in whole:  # opskit was killed while it made the place: nobody has worked there
+            worktrees.discard(desk.git, place)
             continue
         settled[key] = _tree_of(desk.git.at(place), str(fact["ours"]), title=place)
         desk.journal.fact("settled", key=key, tree=settled[key])

@@ -69,6 +69,7 @@ def abort(desk: Desk, plan: Plan) -> None:
                 desk.journal.outcome(name)
         carry_out(desk, plan)
         raise Refused(f"{plan.title} is published already, and now complete here too", remedy=UNDO)
+    refs.unlock(desk.git, [one.ref for one in plan.local])
     now = refs.read(desk.git)
     changed = [one for one in plan.local if _at(now, one.ref) == one.new]
     refs.update(desk.git, [Update(one.ref, one.new, one.old) for one in changed], why=f"opskit {plan.title} aborted")
@@ -170,6 +171,8 @@ def _require_leases(remote: Remote, plan: Plan) -> None:
 
 
 def _move_refs(desk: Desk, plan: Plan, shown: Step) -> None:
+    if desk.operation().attempts("refs") > 1 or desk.operation().attempts("publish") > 1:
+        refs.unlock(desk.git, [one.ref for one in plan.local])
     now = refs.read(desk.git)
     ready = [one for one in plan.local if _at(now, one.ref) == one.old]
     elsewhere = [one.ref for one in plan.local if _at(now, one.ref) not in (one.old, one.new)]

@@ -1,7 +1,7 @@
 """References: one reading of all of them, and one transaction that moves several."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from opskit.errors import Refused
@@ -55,6 +55,13 @@ def update(git: Git, updates: Sequence[Update], *, why: str) -> None:
             f"the local references could not be moved: {output.reason}",
             remedy="see what moved them with git reflog, then try again",
         )
+
+
+def unlock(git: Git, names: Iterable[str]) -> None:
+    """Remove the lock files that a killed git left on these references; the caller knows that nobody holds them."""
+    common = git.common_dir
+    for name in (*names, "packed-refs"):
+        (common / f"{name}.lock").unlink(missing_ok=True)
 
 
 def _line(one: Update) -> str:

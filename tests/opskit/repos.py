@@ -142,6 +142,18 @@ class Repo:
             err.seek(0)
             return Ran(code, out.read().decode(errors="surrogateescape"), err.read().decode(errors="surrogateescape"))
 
+    def start(self, *args: str) -> "subprocess.Popen[bytes]":
+        """Start `opskit` here as the head of a process group of its own, its output thrown away."""
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "opskit", *args],
+            cwd=self.path,
+            env={**os.environ, **ENVIRONMENT, **self.env, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
     def spawned(self, *args: str) -> Ran:
         """Run `opskit` here in a process that was not forked from this one, which is what threads may do."""
         done = subprocess.run(

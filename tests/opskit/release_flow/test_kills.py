@@ -1,7 +1,9 @@
 """`kill -9` anywhere, then `--continue` or `--abort`: the whole release, or the references of before."""
 
+import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,3 +137,31 @@ def test_killed_after_every_git_command(repos: Repos, make: Make) -> None:
     seen = every_kill(repos, make, killing_after_git)
     assert "whole" in seen["--continue"]
     assert seen["--abort"] == {"before", "whole"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", ["--continue", "--abort"])
+def test_the_whole_process_group_killed_at_any_moment(repos: Repos, how: str) -> None:
+    """Git's own processes die with opskit, and leave their lock files and half-written files behind."""
+    seen = set()
+    for pause_ms in range(0, 600, 25):
+        folder = repos.folder / str(pause_ms)
+        folder.mkdir()
+        project, call = release_project(Repos(folder, repos.env, repos.templates))
+        project.here.git("remote", "remove", "origin")
+        here, before = project.here, project.here.refs()
+        running = project.here.start(*call)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(0.3 + pause_ms / 1000)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        after = here.opskit("release", how, "--json")
+        assert after.code in (0, 3), after.err
+        assert here.status() == "?? dirty.txt", (pause_ms, after.err)
+        came_to = here.refs()
+        assert came_to == before or {"refs/tags/v1.1.0"} == came_to.keys() - before.keys(), (pause_ms, after.err)
+        assert here.opskit("ledger", "verify").code == 0
+        seen.add(came_to == before)
+    assert seen
