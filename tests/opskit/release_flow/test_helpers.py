@@ -5,7 +5,7 @@ import json
 import pytest
 
 from opskit.config import from_mapping, parse_toml
-from tests.opskit.repos import Repos
+from tests.opskit.repos import Repo, Repos
 
 
 def test_init_fills_in_what_it_sees_in_a_repository_that_is_not_python(repos: Repos) -> None:
@@ -108,3 +108,12 @@ def test_status_names_a_half_done_release(repos: Repos) -> None:
     assert (ran.code, "half-done" in ran.json["error"]) == (3, True)
     assert here.opskit("release", "--abort").code == 0
     assert here.opskit("status", "--json").json["operation"] is None
+
+
+def test_the_shell_completes_verbs_and_their_commands(repos: Repos) -> None:
+    def completed(words: str, place: int) -> list[str]:
+        asked = {"_OPSKIT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(place)}
+        return Repo(repos.folder, repos.env).opskit(env=asked).out.split()
+
+    assert completed("opskit rel", 1) == ["release"]
+    assert {"start", "check", "approve", "reject", "finish"} <= set(completed("opskit hotfix ", 2))
