@@ -95,6 +95,7 @@ ROUTES = (
         does="The WebSocket; see the AsyncAPI document",
         handler=not_upgraded,
         answers={101: None},
+        codes=(Code.INVALID_FIELD,),
     ),
     Route(
         method="GET",
