@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from loadtests import bench_changelog
+from loadtests import bench_changelog, bench_hostile
 from loadtests.bench import fanout, servers, service
 from loadtests.bench.fanout import Stage
 from loadtests.bench.servers import Absent
@@ -123,6 +123,7 @@ BENCHMARKS: dict[str, Callable[[Notes], Iterator[Figure]]] = {
     "growth": growth,
     "storm": storm,
     "changelog": bench_changelog.figures,
+    "hostile": bench_hostile.figures,
 }
 
 

@@ -168,7 +168,7 @@ def reconnect_storm(*, clients: int = 2000, behind: int = 100) -> Figures:
         resume = {"type": "resume", "id": "r", "epoch": _epoch(server.port, calm), "rooms": {room_id: head}}
         over = threading.Event()
         waits_ms: list[float] = []
-        others = threading.Thread(target=_talk, args=(server.port, calm, api.room(calm), over, waits_ms))
+        others = threading.Thread(target=talk, args=(server.port, calm, api.room(calm), over, waits_ms))
         others.start()
         swarm = Swarm(b'"type":"resumed"')
         started_s = time.monotonic()
@@ -198,7 +198,9 @@ def _epoch(port: int, person: Person) -> str:
     return str(json.loads(hello[start:])["epoch"])
 
 
-def _talk(port: int, person: Person, room_id: str, over: threading.Event, waits_ms: list[float]) -> None:
+def talk(
+    port: int, person: Person, room_id: str, over: threading.Event, waits_ms: list[float], *, pause_s: float = 0.0
+) -> None:
     """Send one message after the other until *over*, noting how long each ack took."""
     swarm = Swarm(ACK)
     client = swarm.connect(port, "/chat", headers=person.headers)
@@ -209,4 +211,5 @@ def _talk(port: int, person: Person, room_id: str, over: threading.Event, waits_
         client.send_text(command)
         swarm.pump(lambda: client.seen > before, deadline_s=30)  # noqa: B023 - called at once
         waits_ms.append((time.monotonic() - said_s) * 1e3)
+        over.wait(pause_s)
     swarm.close()
