@@ -100,8 +100,14 @@ class Journal:
             return None
         records = []
         for line in lines[:-1]:
-            found = json.loads(line)
-            records.append(Record(found["step"], found["phase"], found["data"]))
+            try:
+                found = json.loads(line)
+                records.append(Record(found["step"], found["phase"], found["data"]))
+            except (ValueError, LookupError, TypeError) as fault:
+                raise Refused(
+                    f"the journal {self.path} is damaged: {line[:60]!r}",
+                    remedy="compare git log of main and develop here and on the remote, then remove that file",
+                ) from fault
         return Operation(tuple(records)) if records else None
 
     def fact(self, step: str, **data: Any) -> None:

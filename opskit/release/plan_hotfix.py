@@ -61,6 +61,7 @@ def open_hotfix(world: World, *, current: str) -> str:
 def plan_finish(planner: Planner, *, branch: str, wanted: str, facts: Mapping[str, Any]) -> Plan:
     """Merge to main, tag, merge to develop and every open release, the branch gone.
 
+    In trunk mode main may hold unreleased work: then the hotfix is tagged where it stands, and main gets it by a merge.
     Raises `Refused`, `UsageFault`, `MergeConflict`.
     """
     config, shop, world = planner.config, planner.workshop, planner.world
@@ -71,13 +72,16 @@ def plan_finish(planner: Planner, *, branch: str, wanted: str, facts: Mapping[st
     version = _version(planner, before, wanted)
     tag = f"{config.tag_prefix}{version}"
     planner.tag_free(tag)
+    beside = config.trunk and not before.is_tip
     known = releases(before.history, prefix=config.tag_prefix)
-    commits = attribute(before.history, known).unreleased(tip, main, candidates_count=False)
+    shipped = (tip,) if beside else (tip, main)
+    commits = attribute(before.history, known).unreleased(*shipped, candidates_count=False)
     notes = section(str(version), day(world.at_s), commits)
     text = render(notes)
     commit = shop.released(tip, notes, version=str(version), subject=f"chore(release): {tag}")
-    tagged = shop.merge(main, commit, into=config.main, what=branch, message=f"Merge branch '{branch}'")
-    moves = {BRANCH + config.main: tagged}
+    merged = shop.merge(main, commit, into=config.main, what=branch, message=f"Merge branch '{branch}'")
+    tagged = commit if beside else merged
+    moves = {BRANCH + config.main: merged}
     others = [*filter(None, [config.develop]), *world.branches("release/")]
     for other in others:
         moves[BRANCH + other] = back_merge(planner, planner.tip(other), tagged, tag=tag, into=other)

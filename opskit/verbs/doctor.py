@@ -1,16 +1,38 @@
 """`opskit doctor`: is everything here that opskit needs?"""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
-from opskit.doctor import RELEASE_CHECKS, Check, examine
+from opskit.deploy.context import context_of
+from opskit.deploy.standing import standing
+from opskit.deploy.survive import installed
+from opskit.doctor import RELEASE_CHECKS, Check, Finding, Patient, examine
 from opskit.report import Report
 from opskit.verbs.options import Json
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-CHECKS: tuple[Check, ...] = RELEASE_CHECKS  # a part with checks of its own adds them here
+
+def targets(patient: Patient) -> Iterator[Finding]:
+    """Is every target that is up healthy, is nothing half-done there, and will it survive a reboot?"""
+    for name in patient.config.targets:
+        context = context_of(patient.git, patient.config, name, Report(as_json=True))
+        facts, check = standing(context), f"target {name}"
+        if facts["operation"]:
+            yield Finding(check, False, facts["operation"]["detail"], "opskit deploy --resume, or --abort")
+        if not facts["up"]:
+            yield Finding(check, True, "nothing is in service")
+            continue
+        told = facts.get("fault") or (f"{facts['release']} is in service" if facts["healthy"] else "it is not healthy")
+        yield Finding(check, bool(facts["healthy"]), told, "opskit logs")
+        place = installed(context)
+        detail = f"installed: {place}" if place else "after a reboot it stays down"
+        yield Finding(f"reboot {name}", bool(place), detail, f"opskit target install --target {name}")
+
+
+CHECKS: tuple[Check, ...] = (*RELEASE_CHECKS, targets)
 
 
 @app.command()

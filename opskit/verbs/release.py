@@ -6,7 +6,7 @@ import typer
 
 from opskit import transaction
 from opskit.errors import UsageFault
-from opskit.release.plan import Plan
+from opskit.release.plan import Kind, Plan
 from opskit.report import Report
 from opskit.transaction import open_desk
 from opskit.verbs.options import DryRun, Json, Yes, asks, confirm
@@ -85,7 +85,8 @@ def carry_through(
                 return
             confirm(f"Go on with {plan.title}?", yes=yes)
         plan = transaction.run(desk, verb, **call)
-    report.say(f"{plan.title} is done")
+    following = "; next: opskit deploy" if plan.kind in (Kind.RELEASE, Kind.HOTFIX) else ""
+    report.say(f"{plan.title} is done{following}")
     report.result(**_fields(plan, published=bool(plan.remote)))
 
 

@@ -204,6 +204,22 @@ def test_start_warns_when_main_or_a_target_is_not_at_the_release(repos: Repos) -
     assert here.rev("hotfix/x") == here.rev("v1.1.0^{commit}")
 
 
+def test_in_trunk_mode_a_hotfix_ships_nothing_that_waits_on_main(repos: Repos) -> None:
+    project = repos.project(develop=False, config='[hotfix]\ntest_command = "grep -q fixed app.txt"\n')
+    here = project.here
+    assert here.opskit("hotfix", "start", "text").code == 0
+    here.commit("fix: text", {"app.txt": "fixed\n", "tests/x": "x\n"})
+    assert here.opskit("hotfix", "approve", "--reviewer", "Ada").code == 0
+    ran = here.opskit("hotfix", "finish", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["tag"] == "v1.0.1"
+    assert here.git("ls-tree", "--name-only", "v1.0.1", "rooms.txt") == ""
+    assert here.git("ls-tree", "--name-only", "main", "rooms.txt") == "rooms.txt"
+    assert (here.show("main:app.txt"), here.git("branch", "--show-current")) == ("fixed", "main")
+    assert here.refs() == project.remote.refs()
+    assert here.opskit("release", "--json").json["version"] == "1.1.0"
+
+
 @pytest.mark.parametrize("args", [["check"], ["finish"], ["approve", "--reviewer", "Ada"]])
 def test_without_an_open_hotfix_it_says_how_to_start_one(repos: Repos, args: list[str]) -> None:
     ran = repos.project().here.opskit("hotfix", *args, "--json")

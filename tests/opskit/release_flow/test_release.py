@@ -1,6 +1,8 @@
 """`opskit release` from outside: real processes, real repositories, a real bare remote."""
 
 import json
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -269,3 +271,18 @@ def test_undo_is_refused_once_something_moved_on_or_was_deployed(repos: Repos) -
     project.here.commit("feat: more")
     project.here.git("push", "-q", "origin", "develop")
     assert "develop moved since" in project.here.opskit("undo", "--json").json["error"]
+
+
+def test_ctrl_c_while_ci_runs_changes_nothing(repos: Repos) -> None:
+    started = repos.folder / "started"
+    project = repos.project(config=f'[ci]\ntests = "touch {started}; sleep 60"\n')
+    before = project.here.refs()
+    running = project.here.start("release")
+    deadline = time.monotonic() + 60
+    while not started.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(30) == 130
+    assert project.here.refs() == project.remote.refs() == before
+    assert project.here.git("worktree", "list").count("\n") == 0
+    assert project.here.opskit("release", "--continue").code == 3
