@@ -54,8 +54,7 @@ class Hub:
             return []
         local.pending.pop(subscriber, None)
         local.live[subscriber] = None
-        if local.n is None:
-            local.n = n
+        local.n = n if local.n is None else local.n
         self._note_user(subscriber.user_id, local, n + 1 if pending.rung else n)
         torn = []
         starts = {}
@@ -75,8 +74,8 @@ class Hub:
         if feed is None:
             feed = Feed(room.room_id, name=room.name, delivered=room.rev, seq=room.seq)
             self.feeds[room.room_id] = feed
-            feed.seen = max(feed.seen, pending.unfollowed.get(room.room_id, 0))
-            if pending.rung or feed.seen > feed.delivered:
+            self.note_head(room.room_id, pending.unfollowed.get(room.room_id, 0))
+            if pending.rung:
                 self._stale_room(feed)
         feed.cursors[user_id] = max(room.read_seq, feed.cursors.get(user_id, 0))
 
@@ -122,11 +121,10 @@ class Hub:
 
     def hold(self, subscriber: Subscriber, room_id: str) -> bool:
         """Stop live events of the room for *subscriber* until `release`; False when it does not listen there."""
-        feed = self.feeds.get(room_id)
-        if feed is None or not self.listens(subscriber, room_id):
+        if not self.listens(subscriber, room_id):
             return False
-        self._detach(feed, subscriber)
-        feed.held[subscriber] = None
+        self._detach(self.feeds[room_id], subscriber)
+        self.feeds[room_id].held[subscriber] = None
         return True
 
     def listens(self, subscriber: Subscriber, room_id: str) -> bool:
@@ -151,6 +149,13 @@ class Hub:
         """The rev of the own leave that passed while held: nothing after it is for *subscriber*."""
         feed = self.feeds.get(room_id)
         return feed.held.get(subscriber) if feed is not None else 0
+
+    def note_head(self, room_id: str, rev: int) -> None:
+        """The log is known to reach *rev*: if this node is behind, its follower catches up."""
+        feed = self.feeds.get(room_id)
+        if feed is not None and rev > feed.delivered:
+            feed.seen = max(feed.seen, rev)
+            self._stale_room(feed)
 
     def tail(self, room_id: str, after: int) -> list[Entry] | None:
         """Delivered events of a followed room after a rev, when all of them are still kept."""
@@ -239,19 +244,15 @@ class Hub:
         feed.note_message(event)
         self._on_sent(event, len(feed.listeners))
         sender = event.message.sender.id
-        if sender in feed.cursors:
+        if sender in feed.cursors and sender in self.users:
             feed.cursors[sender] = event.message.seq
-            self._tell_read(sender, feed, but=origin)
+            moved = ReadMoved(room_id=feed.room_id, read_seq=feed.seq, unread=0)
+            self._tell_read(self.users[sender], moved, but=origin)
         self._notices.message(feed, event)
 
-    def _tell_read(self, user_id: str, feed: Feed, *, but: str | None) -> None:
-        local = self.users.get(user_id)
-        if local is None:
-            return
-        cursor = feed.cursors[user_id]
-        others = [s for s in local.live if s.connection_id != but]
-        if others:
-            frame = encode(ReadMoved(room_id=feed.room_id, read_seq=cursor, unread=max(0, feed.seq - cursor)))
+    def _tell_read(self, local: Local, event: ReadMoved, *, but: str | None) -> None:
+        if others := [s for s in local.live if s.connection_id != but]:
+            frame = encode(event)
             for subscriber in others:
                 subscriber.outbox.hint(frame)
 
@@ -345,10 +346,8 @@ class Hub:
         feed = self.feeds.get(event.room_id)
         if feed is not None and event.user_id in feed.cursors:
             feed.cursors[event.user_id] = max(event.read_seq, feed.cursors[event.user_id])
-        frame = encode(ReadMoved(room_id=event.room_id, read_seq=event.read_seq, unread=event.unread or 0))
-        for subscriber in local.live:
-            if subscriber.connection_id != event.connection_id:
-                subscriber.outbox.hint(frame)
+        moved = ReadMoved(room_id=event.room_id, read_seq=event.read_seq, unread=event.unread or 0)
+        self._tell_read(local, moved, but=event.connection_id)
 
     # Ephemeral.
 
@@ -400,6 +399,8 @@ class Hub:
         """Stop following a room that nobody here listens to."""
         if feed.idle and self.feeds.get(feed.room_id) is feed:
             del self.feeds[feed.room_id]
+            for pending in self._pending.values():  # their snapshots may be older than what was delivered
+                pending.unfollowed[feed.room_id] = feed.seen
             self._tails.forget(feed)
             self.stale_rooms.discard(feed.room_id)
             for local in [self.users[u] for u in feed.cursors if u in self.users]:

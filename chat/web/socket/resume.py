@@ -40,6 +40,7 @@ async def _resume_room(session: "Session", room_id: str, rev: int, *, same_epoch
         return await _gone(session, room_id, deleted=isinstance(gone, RoomNotFound))
     if reason := _reason(rev, head, same_epoch=same_epoch):
         return Reset(room_id=room_id, reason=reason, head_rev=head)
+    session.site.hub.note_head(room_id, head)
     reached = await replay(session, room_id, after=rev, least=head)
     if reached is None:
         return Reset(room_id=room_id, reason="not_a_member", head_rev=None)

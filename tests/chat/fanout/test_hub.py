@@ -157,6 +157,17 @@ def test_what_was_committed_before_anyone_followed_makes_the_new_feed_stale(node
     assert node.hub.stale_rooms == {ROOM}
 
 
+def test_a_feed_dropped_during_the_snapshot_leaves_no_hole(node: Node) -> None:
+    ann = node.connect("u_ann")
+    bob = node.enter("u_bob")
+    node.hub.commit(committed(message(3)))
+    node.hub.leave(ann)
+    node.hub.welcome(bob, n=1, rooms=[state(2, 0)])
+    assert node.hub.stale_rooms == {ROOM}
+    node.hub.deliver(message(3))
+    assert [x for x in node.heard(bob) if x != "notification"] == [3]
+
+
 def test_who_leaves_hears_the_own_leave_last_and_who_rejoins_the_own_join_first(node: Node) -> None:
     node.connect("u_ann")
     bob = node.connect("u_bob")
