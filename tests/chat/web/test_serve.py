@@ -213,13 +213,12 @@ def test_the_public_socket_is_accepted_on_from_sigusr1_to_sigusr2_and_again(hand
 
 
 async def test_a_hand_over_refuses_nobody_and_closes_sockets_1012(handed: Handed) -> None:
-    old = handed.start(CHAT_DRAIN_S="0.5")
+    old, new = handed.start(CHAT_DRAIN_S="0.5"), handed.start()
     old.tell(signal.SIGUSR1)
     public = handed.public_server
     async with Http(public) as http:
         ann = await http.register()
         peer = await open_socket(ann)
-        new = handed.start()
         failures: list[str] = []
         stop = asyncio.Event()
         knocking = asyncio.create_task(_knock(public, failures, stop))
