@@ -1,20 +1,17 @@
 """The Quart application: routes, the socket's view, what every answer carries, and the faults Quart itself finds."""
 
-import asyncio
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import structlog
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from quart import Quart, Response, Websocket, request, websocket
-from quart.asgi import ASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
 from chat.protocol import asyncapi, openapi
 from chat.protocol.errors import Fault
 from chat.web.call import MAX_BODY_BYTES
 from chat.web.hardening.inbound import Inbox
+from chat.web.hardening.patience import PatientConnection
 from chat.web.problems import of_bug, of_http_exception
 from chat.web.routes import ROUTES
 from chat.web.routing import refused, register
@@ -26,7 +23,6 @@ from chat.web.static import add_client
 
 log = structlog.get_logger()
 
-LINGER_S, LINGER_BYTES = 2.0, 8 * 1024 * 1024
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -97,50 +93,3 @@ async def _socket(site: Site, asked: Websocket) -> Response | None:
     sink = await bridge.accept(inbox, subprotocol=subprotocol, direct=site.settings.direct_writes)
     await Session(site, who, bridge, inbox=inbox, sink=sink).run()
     return None
-
-
-class PatientConnection(ASGIHTTPConnection):
-    """Quart's, but an answer that comes before the whole body has arrived is not lost to a reset.
-
-    The body that nobody wants is read and thrown away, within limits, before the connection ends.
-    """
-
-    def __init__(self, app: Quart, scope: HTTPScope) -> None:
-        super().__init__(app, scope)
-        self._arrived = asyncio.Event()
-        self._unwanted_bytes = 0
-
-    async def handle_messages(self, request: Any, receive: ASGIReceiveCallable) -> None:
-        """Take the body's parts as they come."""
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                self._arrived.set()
-                return
-            if message["type"] == "http.request":
-                body = message.get("body", b"")
-                request.body.append(body)
-                self._unwanted_bytes += len(body)
-                if not message.get("more_body", False) or self._unwanted_bytes > LINGER_BYTES:
-                    request.body.set_complete()
-                    self._arrived.set()
-
-    async def _send_response(self, send: ASGISendCallable, response: Any) -> None:
-        if response.status_code >= 400 and not self._arrived.is_set():
-            response.headers["Connection"] = "close"
-            await super()._send_response(_Unfinished(send, self._arrived), response)
-        else:
-            await super()._send_response(send, response)
-
-
-class _Unfinished:
-    """An ASGI `send` that holds the end of the answer back until the request's body has arrived, or for a while."""
-
-    def __init__(self, send: ASGISendCallable, arrived: asyncio.Event) -> None:
-        self._send, self._arrived = send, arrived
-
-    async def __call__(self, message: Any) -> None:
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), LINGER_S)
-        await self._send(message)

@@ -8,6 +8,7 @@
 | missing pongs go unnoticed | `inbound` tells when a peer was last heard |
 | a send through the framework costs 30 to 50 times a write to the transport | `outbound`: frames go to the transport |
 | send and close wait for ever on a peer that does not read | `outbound`: nothing waits; `sockets`: TCP_USER_TIMEOUT |
+| an answer before the whole body is lost to a reset | `patience` |
 | shutdown waits for open connections (Python ≥ 3.12), or resets them (3.11) | `listener`: accepts and ends by itself |
-| the access log repeats what clients send | `quiet`: own log of route templates and ids |
+| the access log repeats what clients send | the server's is off; `chat.web.routing` logs templates and ids |
 """

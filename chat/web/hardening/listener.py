@@ -6,6 +6,7 @@ reset), waits without a deadline on Python ≥ 3.12, and cannot accept again. Wh
 
 import asyncio
 import contextlib
+import logging
 import socket
 from typing import Any
 
@@ -34,7 +35,7 @@ def config() -> Config:
     settings.h11_max_incomplete_size = 32 * 1024
     settings.include_server_header = False
     settings.accesslog = None
-    settings.errorlog = None
+    settings.errorlog = logging.getLogger("hypercorn.error")  # what the application let escape
     settings.backlog = BACKLOG
     return settings
 

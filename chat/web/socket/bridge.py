@@ -32,7 +32,7 @@ class Bridge(ASGIWebsocketConnection):
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Run the connection to its end."""
         self._send = cast("Send", send)
-        receiver = asyncio.ensure_future(self.handle_messages(receive))
+        receiver = asyncio.ensure_future(self._take(receive))
         try:
             await self.handle_websocket(self._create_websocket_from_scope(send), send)
         finally:
@@ -40,7 +40,7 @@ class Bridge(ASGIWebsocketConnection):
             with contextlib.suppress(asyncio.CancelledError):
                 await receiver
 
-    async def handle_messages(self, receive: ASGIReceiveCallable) -> None:
+    async def _take(self, receive: ASGIReceiveCallable) -> None:
         """Hand to the inbox what comes by ASGI: everything under another server, under Hypercorn only the end."""
         while True:
             event = await receive()
