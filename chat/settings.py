@@ -96,6 +96,10 @@ def _bus_url(raw: str) -> str:
     return raw
 
 
+def _path(raw: str) -> Path:
+    return Path(raw).expanduser()
+
+
 def _text(raw: str) -> str:
     return raw
 
@@ -124,6 +128,8 @@ class Settings:
     bind: str = _setting(_bind, "127.0.0.1:8000", "address to listen on")
     database_url: str = _setting(_database_url, "", "database; unset: chat.db in the data directory")
     bus_url: str | None = _setting(_bus_url, None, "Redis between machines; unset: none")
+    tls_cert: Path | None = _setting(_path, None, "file with the certificate chain (PEM); with a key: serve HTTPS")
+    tls_key: Path | None = _setting(_path, None, "file with the certificate's private key (PEM)")
     public_url: str | None = _setting(_origin, None, "own origin, as browsers see it")
     allowed_origins: tuple[str, ...] = _setting(_origins, (), "further origins, separated by commas")
     trusted_proxies: int = _setting(_whole(0, 10), 0, "hops of proxies to believe in X-Forwarded-For")
@@ -188,6 +194,8 @@ def read(
             values[name] = rule.read(raw)
         except ValueError as fault:
             faults.append(f"{source}: {raw!r} is not {fault}")
+    if ("tls_cert" in values) != ("tls_key" in values):
+        faults.append(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY go together: give both or neither")
     if faults:
         raise SettingsFault(faults)
     data_dir = data_dir.absolute()

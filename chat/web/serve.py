@@ -32,7 +32,7 @@ from chat.web.hardening import capture
 from chat.web.hardening.listener import Connections, Listener, config
 from chat.web.presence import PresenceDesk
 from chat.web.site import Site
-from chat.web.sockets import CannotListen, Listening, listen, notify, url_of
+from chat.web.sockets import CannotListen, Listening, listen, notify, tls_context, url_of
 from chat.web.waiting import until
 
 IDLE_GRACE_S = 0.5  # for a request that a kept-alive client has just sent
@@ -74,6 +74,7 @@ def run(settings: Settings) -> int:
 async def _serve(settings: Settings, listening: Listening) -> None:
     orders: asyncio.Queue[Order] = asyncio.Queue()
     loop = asyncio.get_running_loop()
+    tls = tls_context(settings.tls_cert, settings.tls_key)
     for number, order in SIGNALS.items():
         loop.add_signal_handler(number, orders.put_nowait, order)
     async with _site(settings) as site:
@@ -81,12 +82,13 @@ async def _serve(settings: Settings, listening: Listening) -> None:
         server = Server(
             site=site,
             connections=connections,
-            public=[Listener(s, connections) for s in listening.public],
+            public=[Listener(s, connections, tls=tls) for s in listening.public],
             private=[Listener(s, connections) for s in listening.private],
         )
         await server.start(waits=listening.waits)
         for place in listening.public if not listening.waits else listening.private:
-            log.info("serve.listening", url=url_of(place), pid=os.getpid())
+            encrypted = tls is not None and place in listening.public
+            log.info("serve.listening", url=url_of(place, tls=encrypted), pid=os.getpid())
         notify("READY=1", os.environ)
         await server.obey(orders)
     listening.close()

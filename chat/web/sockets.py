@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,13 +87,30 @@ def _address(bind: str) -> tuple[socket.AddressFamily, str | tuple[str, int]]:
     return socket.AF_INET6 if ":" in host else socket.AF_INET, (host, int(port))
 
 
-def url_of(listening: socket.socket) -> str:
+def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """How public connections are encrypted, None without a certificate; raises `CannotListen`.
+
+    HTTP/1.1 alone is negotiated: frames go straight to the transport there. TLS 1.2 is the least (RFC 9325).
+    """
+    if cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(cert, key, password=lambda: b"")  # a key with a password is refused, not asked for
+    except (OSError, ValueError) as fault:
+        raise CannotListen(f"cannot use the certificate {cert} with the key {key}: {fault}") from fault
+    return context
+
+
+def url_of(listening: socket.socket, *, tls: bool = False) -> str:
     """Where people find it."""
     name = listening.getsockname()
     if listening.family == socket.AF_UNIX:
         return f"unix:{name}"
     host = f"[{name[0]}]" if listening.family == socket.AF_INET6 else name[0]
-    return f"http://{host}:{name[1]}"
+    return f"{'https' if tls else 'http'}://{host}:{name[1]}"
 
 
 def notify(state: str, env: Mapping[str, str]) -> None:

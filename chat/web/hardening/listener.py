@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from typing import Any
 
 import structlog
@@ -23,6 +24,7 @@ from chat.web.waiting import until
 
 BACKLOG = 2_048
 LINGER_S = 0.3
+HANDSHAKE_S = 10.0  # of TLS
 
 log = structlog.get_logger()
 
@@ -115,8 +117,10 @@ def _is_idle(server: TCPServer) -> bool:
 class Listener:
     """One listening socket: may start and stop accepting any number of times. The descriptor stays its owner's."""
 
-    def __init__(self, listening: socket.socket, connections: Connections) -> None:
-        self._listening, self._connections = listening, connections
+    def __init__(
+        self, listening: socket.socket, connections: Connections, *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._listening, self._connections, self._tls = listening, connections, tls
         self._server: asyncio.Server | None = None
 
     @property
@@ -129,7 +133,14 @@ class Listener:
         if self._server is None:
             duplicate = self._listening.dup()  # the server closes what it is given
             duplicate.setblocking(False)
-            self._server = await asyncio.start_server(self._connections.serve, sock=duplicate, backlog=BACKLOG)
+            self._server = await asyncio.start_server(
+                self._connections.serve,
+                sock=duplicate,
+                backlog=BACKLOG,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
+                ssl_shutdown_timeout=LINGER_S if self._tls else None,
+            )
 
     def stop(self) -> None:
         """Accept no more; open connections go on."""
