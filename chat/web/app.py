@@ -85,6 +85,7 @@ async def _socket(site: Site, asked: Websocket) -> Response | None:
     try:
         who = await authenticate(site, asked)
     except Fault as fault:
+        log.info("socket.refused", code=fault.code)
         response = refused(fault)
         response.headers.update(HEADERS | {"Connection": "close", "Cache-Control": "no-store"})
         return response

@@ -59,13 +59,14 @@ def register(app: Quart, site: Site, routes: tuple[Route, ...]) -> None:
 def _view(site: Site, route: Route) -> Callable[..., Awaitable[Response]]:
     async def view(**places: str) -> Response:
         started = time.perf_counter()
+        facts: dict[str, str] = {}
         try:
-            call = await _checked(site, route, request._get_current_object())  # type: ignore[attr-defined]  # the proxy's own
+            call = await _checked(site, route, request._get_current_object(), facts=facts)  # type: ignore[attr-defined]  # the proxy's own
             _gate(places)
             arguments = [] if route.takes is None else [call.body(route.takes)]
             response = await route.handler(call, *arguments, **places)
         except Fault as fault:
-            response = refused(fault)
+            response, facts["code"] = refused(fault), str(fault.code)
         except HTTPException as error:
             response = of_http_exception(error)
         except TimeoutError:
@@ -75,9 +76,8 @@ def _view(site: Site, route: Route) -> Callable[..., Awaitable[Response]]:
             response = refused(of_bug(error, where=f"{route.method} {route.path}"))
         seconds = time.perf_counter() - started
         metrics.requests.labels(route.method, route.path, str(response.status_code)).observe(seconds)
-        log.info(
-            "http", method=route.method, route=route.path, status=response.status_code, ms=round(seconds * 1000, 1)
-        )
+        took_ms = round(seconds * 1000, 1)
+        log.info("http", method=route.method, route=route.path, status=response.status_code, ms=took_ms, **facts)
         return response
 
     return view
@@ -98,12 +98,16 @@ def refused(fault: Fault) -> Response:
     return problem(fault)
 
 
-async def _checked(site: Site, route: Route, asked: Request) -> Call:
-    """Origin, authentication, rate, size: the contract's order."""
+async def _checked(site: Site, route: Route, asked: Request, *, facts: dict[str, str]) -> Call:
+    """Origin, authentication, rate, size: the contract's order. Who asks is added to *facts* as far as it is known."""
     headers, settings = asked.headers, site.settings
     origin = check_origin(headers, public_url=settings.public_url, allowed=settings.allowed_origins)
     address = address_of(headers, asked.remote_addr or "", trusted_proxies=settings.trusted_proxies)
+    if route.rate is RateOf.SIGN_IN:
+        facts["address"] = address  # for whoever watches for guessing
     who = None if route.public else await _who(site, asked)
+    if who is not None:
+        facts |= {"user": who.user_id, "session": who.session_id}
     match route.rate:
         case RateOf.SIGN_IN if not is_local(headers, address, trusted_proxies=settings.trusted_proxies):
             site.auth_rate.check(address, site.loop_time())

@@ -65,6 +65,8 @@ class Session:
         """Serve the connection to its end."""
         self.site.sockets.add(self)
         metrics.connections.inc()
+        who = self.who
+        log.info("socket.opened", connection=self.connection_id, user=who.user_id, session=who.session_id)
         try:
             await self._serve()
         except Fault as fault:
