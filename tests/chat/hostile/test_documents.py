@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,16 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
 from tests.chat import contract
-from tests.chat.server import Account, Http, Server, Socket, open_socket, running
+from tests.chat.server import Account, Http, Server, Socket, open_socket
 
 QUICK, THOROUGH = 12, 300  # examples of each call
 ENDS_THE_SESSION = {"/auth/logout"}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("documents"), CHAT_MAX_ROOMS_PER_USER="100000") as server:
-        yield server
 
 
 def someone(server: Server) -> Account:
@@ -77,14 +70,14 @@ def _headers(response: Any) -> dict[str, str]:
     return {name.lower(): ", ".join(values) for name, values in response.headers.items()}
 
 
-def test_generated_calls_are_answered_as_the_document_says(server: Server) -> None:
-    assert try_calls(server, examples=QUICK) >= 25
+def test_generated_calls_are_answered_as_the_document_says(roomy: Server) -> None:
+    assert try_calls(roomy, examples=QUICK) >= 25
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_many_generated_calls_are_answered_as_the_document_says(server: Server) -> None:
-    assert try_calls(server, examples=THOROUGH) >= 25
+def test_many_generated_calls_are_answered_as_the_document_says(roomy: Server) -> None:
+    assert try_calls(roomy, examples=THOROUGH) >= 25
 
 
 def values(schema: dict[str, Any], document: dict[str, Any]) -> st.SearchStrategy[Any]:
@@ -188,11 +181,11 @@ async def answer_to(socket: Socket, raw: str) -> dict[str, Any]:
             answers.append(frame)
 
 
-async def test_generated_frames_are_answered_as_the_document_says(server: Server) -> None:
-    await try_frames(server, count=400)
+async def test_generated_frames_are_answered_as_the_document_says(roomy: Server) -> None:
+    await try_frames(roomy, count=400)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-async def test_many_generated_frames_are_answered_as_the_document_says(server: Server) -> None:
-    await try_frames(server, count=20_000)
+async def test_many_generated_frames_are_answered_as_the_document_says(roomy: Server) -> None:
+    await try_frames(roomy, count=20_000)

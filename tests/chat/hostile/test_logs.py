@@ -1,7 +1,7 @@
 """Logs say who did what and when, one JSON object a line, and never what people wrote, typed or hold as a secret."""
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -19,9 +19,9 @@ def lines(server: Server) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.log().splitlines()]
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Any:
-    with running(tmp_path, CHAT_TRUSTED_PROXIES="1") as server:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("logs"), CHAT_TRUSTED_PROXIES="1") as server:
         yield server
 
 
@@ -64,15 +64,14 @@ async def test_the_log_says_who_when_and_how_it_ended(server: Server) -> None:
         await http.call("GET", "/me")
         async with connected(ann):
             pass
-    by_route = {(line.get("route"), line.get("status")): line for line in lines(server)}
+    by_route = {(line.get("route"), line.get("status")): line for line in lines(server)}  # the latest of each
     failed = by_route["/auth/login", 401]
     assert (failed["code"], failed["address"], failed["level"]) == ("bad_credentials", "203.0.113.9", "info")
     assert by_route["/me", 200]["user"] == ann.id
     assert by_route["/me", 200]["session"].startswith("s_")
     assert by_route["/me", 401]["code"] == "unauthorized"
     assert all(line["timestamp"].endswith("Z") for line in lines(server))
-    opened = next(line for line in lines(server) if line["event"] == "socket.opened")
-    assert opened["user"] == ann.id
+    assert ann.id in {line["user"] for line in lines(server) if line["event"] == "socket.opened"}
 
 
 def test_a_refused_handshake_is_logged(server: Server) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from chat import text
 from chat.protocol.commands import COMMANDS
 from chat.protocol.errors import Code
 from tests.chat.naughty import naughty
-from tests.chat.server import Http, Server, Socket, connected, running
+from tests.chat.server import Http, Server, Socket, connected
 
 WINDOW = 200  # frames under way
 SHARE = 8  # the fast test deals the strings out: this part of the product
@@ -71,12 +71,6 @@ FIELDS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("naughty")) as server:
-        yield server
-
-
 @dataclass(frozen=True, slots=True)
 class Stage:
     """An open socket, and good values for every field."""
@@ -86,8 +80,8 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(server: Server) -> AsyncIterator[Stage]:
-    async with Http(server) as http:
+async def stage(roomy: Server) -> AsyncIterator[Stage]:
+    async with Http(roomy) as http:
         ann = await http.register()
         room = await http.create_room(ann)
         message = await http.send(ann, room["id"], "hello")
@@ -195,9 +189,9 @@ async def test_every_naughty_string_in_every_field_of_every_frame(stage: Stage, 
     await send_to(field, naughty(), stage=stage)
 
 
-async def test_what_was_accepted_is_heard_and_read_as_it_was_acknowledged(stage: Stage, server: Server) -> None:
+async def test_what_was_accepted_is_heard_and_read_as_it_was_acknowledged(stage: Stage, roomy: Server) -> None:
     room_id = stage.good["room_id"]
-    async with Http(server) as http:
+    async with Http(roomy) as http:
         bob = await http.register()
         await http.join(bob, room_id)
         async with connected(bob) as b:

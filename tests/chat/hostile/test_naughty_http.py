@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from chat import text
 from chat.protocol.errors import Code
 from tests.chat.hostile.wire import Answer, pipelined, request
 from tests.chat.naughty import naughty
-from tests.chat.server import PASSWORD, Account, Http, Server, nonce, running
+from tests.chat.server import PASSWORD, Account, Http, Server, nonce
 
 MAX_BYTES = 64 * 1024
 MAX_TARGET = 8_000  # longer request lines are HTTP's affair
@@ -260,17 +260,9 @@ HEADERS = (
 PLACES = (*BODIES, *PATHS, *QUERIES, *HEADERS)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(
-        tmp_path_factory.mktemp("naughty"), CHAT_MAX_ROOMS_PER_USER="100000", CHAT_TRUSTED_PROXIES="1"
-    ) as server:
-        yield server
-
-
 @pytest.fixture
-async def stage(server: Server) -> AsyncIterator[Stage]:
-    async with Http(server) as http:
+async def stage(roomy: Server) -> AsyncIterator[Stage]:
+    async with Http(roomy) as http:
         ann = await http.register()
         room = await http.create_room(ann)
         message = await http.send(ann, room["id"], "hello")

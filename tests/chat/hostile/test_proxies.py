@@ -63,9 +63,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return found
 
 
-@pytest.fixture
-def own_tls(tmp_path: Path, certificate: Certificate) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def own_tls(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> Iterator[str]:
     """The chat with its own certificate; its URL."""
+    tmp_path = tmp_path_factory.mktemp("own-tls")
     port = free_port()
     url = f"https://{NAME}:{port}"
     command = ["-m", "chat", "serve", "--tls-cert", str(certificate.cert), "--tls-key", str(certificate.key)]
@@ -146,9 +147,12 @@ def _program(name: str) -> str:
 Proxy = Callable[[Path, int, int, Certificate], list[str]]
 
 
-@pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])
-def behind_proxy(request: pytest.FixtureRequest, tmp_path: Path, certificate: Certificate) -> Iterator[str]:
+@pytest.fixture(scope="module", params=[nginx, caddy], ids=["nginx", "caddy"])
+def behind_proxy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, certificate: Certificate
+) -> Iterator[str]:
     """The chat behind a proxy that serves a site of the docs; the proxy's URL."""
+    tmp_path = tmp_path_factory.mktemp("proxy")
     make: Proxy = request.param
     port = free_port()
     url = f"https://{NAME}:{port}"
