@@ -97,6 +97,7 @@ class Hub(Subscriptions):
         if local is None:
             return
         feed.cursors[event.user.id] = feed.seq
+        local.joined[feed.room_id] = event.rev
         if local.live:
             local.rooms.add(feed.room_id)  # one that is ahead of the feed listens already
         for subscriber in local.live:
@@ -171,10 +172,22 @@ class Hub(Subscriptions):
             return
         if followed := self.feeds.get(room_id):
             followed.joining = max(followed.joining, rev)  # a leave still to be delivered must not end the following
+            if self.users[event.user_id].joined.get(room_id, 0) < rev <= followed.delivered:
+                self._joined_before(followed, event.user_id, rev)
             return
         feed = self.feeds[room_id] = Feed(room_id, name="", delivered=rev - 1, seq=event.read_seq or 0)
         feed.seen, feed.joining, feed.describe = rev, rev, True
         self._stale_room(feed)
+
+    def _joined_before(self, feed: Feed, user_id: str, rev: int) -> None:
+        """Let a user's connections in on a room that others' have had followed from past the join at *rev*."""
+        local = self.users[user_id]
+        local.joined[feed.room_id] = rev
+        feed.cursors.setdefault(user_id, feed.seq)
+        for subscriber in local.live:
+            out = subscriber not in feed.listeners and subscriber not in feed.held
+            if out and not self._attach(feed, subscriber, after=rev - 1):
+                subscriber.replay(feed.room_id, rev - 1)
 
     def _cursor_moved(self, local: Local, event: UserEvent) -> None:
         if event.room_id is None or event.read_seq is None:

@@ -11,6 +11,7 @@ class Local:
 
     n: int | None = None  # the user's own log is applied up to here; None until the first snapshot
     seen: int = 0
+    joined: dict[str, int] = field(default_factory=dict)  # room -> rev of the newest own join that was delivered
     rooms: set[str] = field(default_factory=set)  # what the user's live connections are attached to
     live: dict[Subscriber, None] = field(default_factory=dict)
     pending: dict[Subscriber, "Pending"] = field(default_factory=dict)

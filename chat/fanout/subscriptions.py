@@ -119,8 +119,10 @@ class Subscriptions:
         """Stop live events of the room for *subscriber* until `release`; False when it does not listen there."""
         if not self.listens(subscriber, room_id):
             return False
-        self._detach(self.feeds[room_id], subscriber)
-        self.feeds[room_id].held[subscriber] = None
+        feed = self.feeds[room_id]
+        if subscriber not in feed.held:
+            self._detach(feed, subscriber)
+            feed.held[subscriber] = None
         return True
 
     def listens(self, subscriber: Subscriber, room_id: str) -> bool:

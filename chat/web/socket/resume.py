@@ -26,7 +26,8 @@ async def resume(session: "Session", *, epoch: str, rooms: dict[str, int]) -> No
     if any(rev < 0 for rev in rooms.values()):
         raise InvalidField("rooms", "a rev is 0 or more")
     for room_id, rev in rooms.items():
-        outcome = await _resume_room(session, room_id, rev, same_epoch=epoch == session.site.chat.epoch)
+        async with session.replaying:
+            outcome = await _resume_room(session, room_id, rev, same_epoch=epoch == session.site.chat.epoch)
         metrics.resumes.labels(outcome.reason if isinstance(outcome, Reset) else "resumed").inc()
         session.subscriber.send(outcome)
 

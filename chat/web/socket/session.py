@@ -53,7 +53,10 @@ class Session:
             session_id=who.session_id,
             outbox=self.outbox,
             close=self.close,
+            replay=self._replay_soon,
         )
+        self.replaying = asyncio.Lock()  # one room at a time is caught up with
+        self._replays: set[asyncio.Task[None]] = set()
         self._hold_s = 0.0  # how long the user still counts as online after the end
         self._closing: tuple[int, str] | None = None
         self._timers: list[asyncio.TimerHandle] = []
@@ -96,7 +99,8 @@ class Session:
         torn = hub.welcome(self.subscriber, n=snapshot.n, rooms=snapshot.rooms)
         self._start_timers()
         for room_id, rev in torn:
-            await replay(self, room_id, after=rev)
+            async with self.replaying:
+                await replay(self, room_id, after=rev)
         await self._obey()
 
     async def _snapshot(self) -> Snapshot:
@@ -115,6 +119,18 @@ class Session:
                     break  # older ones are no longer kept
             if told is None or told <= snapshot.n:
                 return snapshot
+
+    def _replay_soon(self, room_id: str, after: int) -> None:
+        task = asyncio.create_task(self._replay(room_id, after))
+        self._replays.add(task)
+        task.add_done_callback(self._replays.discard)
+
+    async def _replay(self, room_id: str, after: int) -> None:
+        try:
+            async with self.replaying:
+                await replay(self, room_id, after=after)
+        except Fault:
+            self.close(OUR_BUG, "unavailable")  # the client comes back and resumes
 
     async def _obey(self) -> None:
         settings = self.site.settings
@@ -176,6 +192,8 @@ class Session:
             self.close(RESTARTING, f"reconnect_after_ms={reconnect_after_ms}")
 
     def _leave(self) -> None:
+        for task in self._replays:
+            task.cancel()
         for timer in (*self._timers, self._beat_timer):
             if timer is not None:
                 timer.cancel()

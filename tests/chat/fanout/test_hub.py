@@ -49,6 +49,7 @@ class Node:
         )
         self.wires: dict[Subscriber, Wire] = {}
         self.closed: list[tuple[str, int]] = []
+        self.replays: list[tuple[str, int]] = []
 
     def _gap(self) -> None:
         self.gaps += 1
@@ -72,6 +73,7 @@ class Node:
             session_id=f"s_{user_id}",
             outbox=Outbox(wire, self.tick, on_overflow=lambda: self.closed.append((connection_id, 4208))),
             close=lambda code, _reason: self.closed.append((connection_id, code)),
+            replay=lambda _room_id, after: self.replays.append((connection_id, after)),
         )
         self.wires[subscriber] = wire
         self.hub.enter(subscriber)
@@ -267,3 +269,28 @@ def test_the_last_connection_takes_the_feeds_with_it(node: Node) -> None:
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
 def test_a_frame_gives_back_its_payload(size: int) -> None:
     assert payload_of(text_frame(b"x" * size)) == b"x" * size
+
+
+def test_a_join_that_the_room_was_followed_from_past_is_replayed_to_who_did_not_hear_it(node: Node) -> None:
+    ann = node.enter("u_ann", "ann")
+    node.hub.welcome(ann, n=1, rooms=[])
+    node.connect("u_bob", rev=7, seq=2)  # in whose snapshot ann's join at 5, made by another process, is past
+    joined = UserEvent(user_id="u_ann", n=2, op=UserOp.JOINED, room_id=ROOM, rev=5)
+    node.hub.deliver_to_user(joined)
+    assert node.replays == [("ann", 4)]
+    node.hub.deliver(message(8, by="u_bob"))
+    assert node.heard(ann) == []  # held
+    assert not node.hub.release(ann, ROOM, after=7)
+    assert node.hub.release(ann, ROOM, after=8)
+    node.hub.deliver(message(9, by="u_bob"))
+    assert node.heard(ann) == [9, "notification"]
+
+
+def test_a_join_that_was_heard_is_not_replayed_when_the_own_log_tells_of_it_later(node: Node) -> None:
+    ann, bob = node.connect("u_ann"), node.connect("u_bob")
+    node.hub.deliver(member(3, "u_ann", "leave"))
+    node.hub.deliver(member(4, "u_ann", "join"))
+    node.hub.deliver(member(5, "u_ann", "leave"))
+    node.hub.deliver_to_user(UserEvent(user_id="u_ann", n=2, op=UserOp.JOINED, room_id=ROOM, rev=4))
+    assert node.heard(ann) == node.heard(bob) == [3, 4, 5]
+    assert node.replays == []
