@@ -51,6 +51,8 @@ def measure(port: int, other_port: int, *, rounds: int) -> dict[str, list[float]
     waits: dict[str, list[float]] = {kind: [] for kind in ("message", "reaction", "cursor", "membership", "presence")}
 
     with ExitStack() as lines:
+        lines.callback(here.close)
+        lines.callback(there.close)
         line = lines.enter_context(_line(other_port, bob))
 
         def took(kind: str, act: Callable[[], Any], **frame: Any) -> Any:

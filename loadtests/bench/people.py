@@ -29,6 +29,10 @@ class Api:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()
+
     def call(self, method: str, path: str, *, as_: Person | None = None, body: object = None) -> Any:
         """The answer's JSON; raises `RuntimeError` for anything but 2xx."""
         headers = {"Content-Type": "application/json"} if body is not None else {}

@@ -70,6 +70,11 @@ class Server:
         assert self.process is not None
         return self.process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
     def start(self) -> Self:
         """Start and wait until it answers."""
         self.data_dir.mkdir(parents=True, exist_ok=True)

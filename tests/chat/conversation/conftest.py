@@ -9,11 +9,20 @@ from tests.chat.server import Http, Server, running
 
 
 @pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
-    """Two processes with one data directory, for all tests that end neither."""
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    """Two processes with one data directory."""
     folder = tmp_path_factory.mktemp("pair")
     with running(folder) as one, running(folder) as other:
         yield [one, other]
+
+
+@pytest.fixture
+def pair(both: list[Server]) -> list[Server]:
+    """Two running processes with one data directory; a test may end them."""
+    for server in both:
+        if not server.running:
+            server.start()
+    return both
 
 
 @pytest.fixture

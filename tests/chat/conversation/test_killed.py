@@ -3,8 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 from websockets.exceptions import WebSocketException
@@ -12,17 +11,10 @@ from websockets.exceptions import WebSocketException
 from tests.chat.conversation.line import open_line
 from tests.chat.conversation.model import Frame
 from tests.chat.conversation.world import WHOLE, history, until
-from tests.chat.server import Account, Http, Server, nonce, running
+from tests.chat.server import Account, Http, Server, nonce
 
 USERS, ROOMS = 20, 4
 LOST = (OSError, EOFError, WebSocketException)
-
-
-@pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[list[Server]]:
-    """A pair of its own."""
-    with running(tmp_path) as one, running(tmp_path) as other:
-        yield [one, other]
 
 
 class Talker:
@@ -119,10 +111,10 @@ def check_room(stored: list[Frame], talkers: list[Talker]) -> None:
         assert len(own) <= len(talker.acked) + 1  # the one under way at the end
 
 
-async def test_processes_killed_under_load_lose_nothing(mortal: list[Server]) -> None:
-    await kill_at_random_moments(mortal, kills=5, seed=5)
+async def test_processes_killed_under_load_lose_nothing(pair: list[Server]) -> None:
+    await kill_at_random_moments(pair, kills=5, seed=5)
 
 
 @pytest.mark.slow
-async def test_processes_killed_fifty_times_under_load_lose_nothing(mortal: list[Server]) -> None:
-    await kill_at_random_moments(mortal, kills=50, seed=50)
+async def test_processes_killed_fifty_times_under_load_lose_nothing(pair: list[Server]) -> None:
+    await kill_at_random_moments(pair, kills=50, seed=50)

@@ -5,7 +5,6 @@ import signal
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -15,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from tests.chat.conversation.line import Cut
 from tests.chat.conversation.world import Phone, World
-from tests.chat.server import Http, Server, nonce, running
+from tests.chat.server import Http, Server, nonce
 
 PEOPLE, ROOMS, SERVERS = 4, 2, 2
 STEP_S = 90.0
@@ -44,17 +43,16 @@ class Stage:
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Stage]:
-    """Servers of its own, since these get killed."""
+def staged(servers: list[Server]) -> Iterator[Stage]:
+    """A stage with these servers, until everything on it has ended."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        with running(folder) as one, running(folder) as other:
-            stage = Stage([one, other], [Http(one), Http(other)], loop)
-            yield stage
-            for http in stage.https:
-                stage.wait(http.client.aclose())
+        stage = Stage(servers, [Http(server) for server in servers], loop)
+        yield stage
+        for http in stage.https:
+            stage.wait(http.client.aclose())
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -169,12 +167,12 @@ def hold(stage: Stage, *, examples: int, steps: int) -> None:
             raise stage.fault
 
 
-def test_every_device_shows_what_a_fresh_snapshot_shows(tmp_path: Path) -> None:
-    with staged(tmp_path) as stage:
-        hold(stage, examples=8, steps=40)
+def test_every_device_shows_what_a_fresh_snapshot_shows(pair: list[Server]) -> None:
+    with staged(pair) as stage:
+        hold(stage, examples=6, steps=40)
 
 
 @pytest.mark.slow
-def test_every_device_shows_what_a_fresh_snapshot_shows_whatever_happens_for_long(tmp_path: Path) -> None:
-    with staged(tmp_path) as stage:
+def test_every_device_shows_what_a_fresh_snapshot_shows_whatever_happens_for_long(pair: list[Server]) -> None:
+    with staged(pair) as stage:
         hold(stage, examples=60, steps=60)
