@@ -169,10 +169,10 @@ def hold(stage: Stage, *, examples: int, steps: int) -> None:
 
 def test_every_device_shows_what_a_fresh_snapshot_shows(pair: list[Server]) -> None:
     with staged(pair) as stage:
-        hold(stage, examples=6, steps=40)
+        hold(stage, examples=15, steps=40)
 
 
 @pytest.mark.slow
 def test_every_device_shows_what_a_fresh_snapshot_shows_whatever_happens_for_long(pair: list[Server]) -> None:
     with staged(pair) as stage:
-        hold(stage, examples=60, steps=60)
+        hold(stage, examples=150, steps=60)
