@@ -70,7 +70,8 @@ async def test_a_disabled_user_is_out_of_a_running_service_and_back_when_enabled
         made = await chat.accounts.register("ann", "correct horse")
         assert (await asyncio.to_thread(run, "user", "disable", "ANN")).exit_code == 0
         assert not await chat.sessions.check(made.session_id)
-        assert (await chat.log.user_events(made.user.id, 0))[-1].op is UserOp.ACCOUNT_GONE
+        ends = [event.op for event in await chat.log.user_events(made.user.id, 0)][-2:]
+        assert ends == [UserOp.ACCOUNT_GONE, UserOp.SESSION_ENDED]
         with pytest.raises(BadCredentials):
             await chat.accounts.login("ann", "correct horse")
         assert (await asyncio.to_thread(run, "user", "enable", "ann")).exit_code == 0
