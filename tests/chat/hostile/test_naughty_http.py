@@ -48,7 +48,6 @@ class Place:
     def judge(self, string: str, sent: bytes, answer: Answer) -> None:
         """The answer is the one that the policy asks for, and what was accepted comes back by its rule."""
         answer.check((self.name, string))
-        string = json.loads(json.dumps(string))  # two halves of a surrogate pair arrive as what they spell
         if self.in_path:
             string = string.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
             if answer.code in _NO_ROUTE and (not string or "/" in string):
@@ -280,7 +279,9 @@ async def send_to(places: tuple[Place, ...], strings: list[list[str]], *, stage:
     answers = await pipelined(stage.ann.server, [sent for _, _, sent in asked])
     for (place, string, sent), answer in zip(asked, answers, strict=True):
         body_bytes = sent.partition(b"\r\n\r\n")[2]
-        place.judge(string, body_bytes, answer)
+        # In JSON two halves of a surrogate pair spell a character; in a URL they are bytes that are not UTF-8.
+        arrived = json.loads(json.dumps(string)) if place in BODIES else string
+        place.judge(arrived, body_bytes, answer)
 
 
 async def test_naughty_strings_in_http_calls_get_the_policys_verdict_and_come_back_by_their_rule(stage: Stage) -> None:
