@@ -26,7 +26,10 @@ test: $(VENV)/.dev-ready ## run the tests; REQUIRE=all fails where it would skip
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(TESTS)
 
 test-slow: $(VENV)/.dev-ready ## run what `make test` leaves out: load, soak and crash matrices
-	@$(BIN)/python -m pytest -m slow --timeout 900 $(TESTS)
+	@status=0; \
+	$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not alone" --timeout 900 $(TESTS) || status=1; \
+	$(BIN)/python -m pytest -m "slow and alone" --timeout 900 $(TESTS) || status=1; \
+	exit $$status
 
 bench: $(VENV)/.dev-ready ## measure, beside peers; BENCH="fanout durable" chooses
 	@$(BIN)/python -m loadtests.bench $(BENCH)

@@ -134,6 +134,7 @@ def test_a_commit_of_this_repository_goes_into_service_and_survives_a_crash(clon
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_make_run_twice_and_make_stop_in_a_clean_clone(clone: Clone) -> None:
     if not shutil.which("make"):

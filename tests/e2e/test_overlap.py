@@ -26,6 +26,7 @@ async def call(clone: Clone, *args: str) -> tuple[int, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 async def test_two_hundred_people_talk_through_a_deploy_and_a_rollback(clone: Clone) -> None:
     share_installed_packages(clone)

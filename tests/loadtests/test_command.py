@@ -51,6 +51,7 @@ def test_a_threshold_that_is_missed_fails_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("shape", ["reconnect-storm", "slow-readers", "unicode"])
 def test_every_kind_of_load_passes_with_two_workers(shape: str, tmp_path: Path) -> None:
     with running(tmp_path / "chat") as server:

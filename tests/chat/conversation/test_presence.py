@@ -152,6 +152,7 @@ async def test_a_flapping_crowd_costs_few_frames_and_delays_nobody(pair: list[Se
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_five_hundred_flapping_users_cost_few_frames_and_delay_nobody(
     pair: list[Server], https: list[Http]
 ) -> None:

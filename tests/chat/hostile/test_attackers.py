@@ -247,6 +247,7 @@ async def test_a_few_attackers_of_every_kind_hurt_nobody(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 async def test_a_crowd_of_attackers_of_every_kind_hurts_nobody(tmp_path: Path) -> None:
     took_s = await all_at_once(tmp_path, FULL)

@@ -56,6 +56,7 @@ def test_a_rollback_names_what_it_cannot_reach(upgraded: Shop) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_first_answer_after_a_rollback_comes_in_time(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(smoke="")
     for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
@@ -89,6 +90,7 @@ def test_a_release_that_no_longer_serves_is_not_rolled_back_to(upgraded: Shop) -
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("way", ["deploy", "rollback"])
 def test_two_thousand_requests_pass_while_releases_change(upgraded: Shop, way: str) -> None:
     with Load(upgraded.url, per_s=200) as load:

@@ -14,7 +14,7 @@ from opskit.deploy.control import ChildState, LaunchFailed
 from opskit.errors import Refused
 from tests.opskit.supervisor.harness import Load, Target, processes_of, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 SECONDS = 20
 
 

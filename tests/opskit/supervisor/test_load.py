@@ -11,7 +11,7 @@ import opskit
 from opskit.deploy.control import ensure_running
 from tests.opskit.supervisor.harness import BASE, Load, Target, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 REQUESTS = 2_000
 
 
