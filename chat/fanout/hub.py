@@ -56,6 +56,8 @@ class Hub(Subscriptions):
         match event:
             case MessageSent():
                 self._message(feed, event, origin)
+            case MemberChanged(op="join"):
+                self._moved_since_join(feed, event.user.id)
             case MemberChanged(op="leave"):
                 self._member_left(feed, event)
             case RoomChanged(op="rename"):
@@ -83,11 +85,12 @@ class Hub(Subscriptions):
         if sender in feed.cursors and sender in self.users:
             feed.cursors[sender] = event.message.seq
             moved = ReadMoved(room_id=feed.room_id, read_seq=feed.seq, unread=0)
-            self._tell_read(self.users[sender], moved, but=origin)
+            self._tell_read(feed, self.users[sender], moved, but=origin)
         self._notices.message(feed, event)
 
-    def _tell_read(self, local: Local, event: ReadMoved, *, but: str | None) -> None:
-        if others := [s for s in local.live if s.connection_id != but]:
+    def _tell_read(self, feed: Feed, local: Local, event: ReadMoved, *, but: str | None) -> None:
+        here = [s for s in local.live if s in feed.listeners or s in feed.held]
+        if others := [s for s in here if s.connection_id != but]:
             frame = encode(event)
             for subscriber in others:
                 subscriber.outbox.hint(frame)
@@ -170,9 +173,11 @@ class Hub(Subscriptions):
         room_id, rev = event.room_id, event.rev
         if room_id is None or rev is None or event.user_id not in self.users:
             return
+        local = self.users[event.user_id]
+        local.joining[room_id] = max(rev, local.joining.get(room_id, 0))
         if followed := self.feeds.get(room_id):
             followed.joining = max(followed.joining, rev)  # a leave still to be delivered must not end the following
-            if self.users[event.user_id].joined.get(room_id, 0) < rev <= followed.delivered:
+            if local.joined.get(room_id, 0) < rev <= followed.delivered:
                 self._joined_before(followed, event.user_id, rev)
             return
         feed = self.feeds[room_id] = Feed(room_id, name="", delivered=rev - 1, seq=event.read_seq or 0)
@@ -190,13 +195,26 @@ class Hub(Subscriptions):
                 subscriber.replay(feed.room_id, rev - 1)
 
     def _cursor_moved(self, local: Local, event: UserEvent) -> None:
-        if event.room_id is None or event.read_seq is None:
-            return
-        feed = self.feeds.get(event.room_id)
-        if feed is not None and event.user_id in feed.cursors:
-            feed.cursors[event.user_id] = max(event.read_seq, feed.cursors[event.user_id])
-        moved = ReadMoved(room_id=event.room_id, read_seq=event.read_seq, unread=event.unread or 0)
-        self._tell_read(local, moved, but=event.connection_id)
+        feed = self.feeds.get(event.room_id or "")
+        if feed is None or event.read_seq is None:
+            return  # none of this node's connections is in the room
+        moved = ReadMoved(room_id=feed.room_id, read_seq=event.read_seq, unread=event.unread or 0)
+        if local.joining.get(feed.room_id, 0) > local.joined.get(feed.room_id, 0):
+            local.moved[feed.room_id] = moved  # the own log is ahead of the room's; the join sets the cursor first
+        else:
+            self._move_cursor(feed, event.user_id, moved, but=event.connection_id)
+
+    def _moved_since_join(self, feed: Feed, user_id: str) -> None:
+        local = self.users.get(user_id)
+        if local is not None and local.joined.get(feed.room_id, 0) >= local.joining.get(feed.room_id, 0):
+            moved = local.moved.pop(feed.room_id, None)
+            if moved is not None:
+                self._move_cursor(feed, user_id, moved, but=None)
+
+    def _move_cursor(self, feed: Feed, user_id: str, moved: ReadMoved, *, but: str | None) -> None:
+        if user_id in feed.cursors:
+            feed.cursors[user_id] = max(moved.read_seq, feed.cursors[user_id])
+        self._tell_read(feed, self.users[user_id], moved, but=but)
 
     # Ephemeral.
 

@@ -59,6 +59,7 @@ class Session:
         self._replays: set[asyncio.Task[None]] = set()
         self._hold_s = 0.0  # how long the user still counts as online after the end
         self._closing: tuple[int, str] | None = None
+        self._greeted = False
         self._timers: list[asyncio.TimerHandle] = []
         self._beat_timer: asyncio.TimerHandle | None = None
         self._silent_beats = 0
@@ -96,6 +97,7 @@ class Session:
         if self._closing is not None:
             return
         self.outbox.send(encode(self._hello(snapshot.rooms)))
+        self._greeted = True
         torn = hub.welcome(self.subscriber, n=snapshot.n, rooms=snapshot.rooms)
         self._start_timers()
         for room_id, rev in torn:
@@ -188,7 +190,8 @@ class Session:
         """This process is about to end or to rest: ask the client to come back."""
         if self._closing is None:
             self._hold_s = reconnect_after_ms / 1000 + HELD_S
-            self.outbox.send(encode(GoingAway(reconnect_after_ms=reconnect_after_ms)))
+            if self._greeted:  # hello is the first frame; before it the close says enough
+                self.outbox.send(encode(GoingAway(reconnect_after_ms=reconnect_after_ms)))
             self.close(RESTARTING, f"reconnect_after_ms={reconnect_after_ms}")
 
     def _leave(self) -> None:

@@ -46,6 +46,7 @@ class Device:
 
     def connected(self, hello: Frame) -> None:
         """A new connection: everything but the logs starts over."""
+        require(hello["type"] == "hello", "hello is the first frame", hello)
         self.viewing, self.asked, self.unanswered, self.first_here = None, {}, deque(), set()
         self.rooms = {
             room["room_id"]: Place(room["rev"] + 1, read_seq=room["read_seq"], name=room["name"])

@@ -294,3 +294,22 @@ def test_a_join_that_was_heard_is_not_replayed_when_the_own_log_tells_of_it_late
     node.hub.deliver_to_user(UserEvent(user_id="u_ann", n=2, op=UserOp.JOINED, room_id=ROOM, rev=4))
     assert node.heard(ann) == node.heard(bob) == [3, 4, 5]
     assert node.replays == []
+
+
+def test_a_cursor_moved_right_after_a_join_counts_from_that_join(node: Node) -> None:
+    ann = node.connect("u_ann")
+    node.connect("u_bob")
+    moved = UserEvent(user_id="u_ann", n=3, op=UserOp.READ, room_id=ROOM, read_seq=1, unread=0)
+    for event in (UserEvent(user_id="u_ann", n=2, op=UserOp.JOINED, room_id=ROOM, rev=5), moved):
+        node.hub.deliver_to_user(event)  # another process made them, and the room's own log is read after these
+    node.hub.deliver(message(3, by="u_bob", seq=1))
+    node.hub.deliver(member(4, "u_ann", "leave"))
+    node.hub.deliver(member(5, "u_ann", "join"))
+    assert node.heard(ann) == [3, "notification", 4, 5, "read"]
+
+
+def test_who_is_out_hears_nothing_of_a_cursor(node: Node) -> None:
+    ann, other = node.connect("u_ann"), node.connect("u_ann")
+    node.hub.drop(ann, ROOM)  # told of the end already, from the log
+    node.hub.deliver(message(3, by="u_ann"))
+    assert (node.heard(ann), node.heard(other)) == ([], [3, "read"])
