@@ -1,6 +1,7 @@
 """`chat serve`: one server process from its sockets to its clean end, steered by signals."""
 
 import asyncio
+import gc
 import os
 import random
 import resource
@@ -38,6 +39,7 @@ from chat.web.waiting import until
 IDLE_GRACE_S = 0.5  # for a request that a kept-alive client has just sent
 RECONNECT_MS = (250, 1_000)
 SPARE_DESCRIPTORS = 256
+GC_THRESHOLDS = (10_000, 20, 20)  # allocations, then younger collections; little here is cyclic, so seldom is enough
 
 log = structlog.get_logger()
 
@@ -89,6 +91,7 @@ async def _serve(settings: Settings, listening: Listening) -> None:
         for place in listening.public if not listening.waits else listening.private:
             encrypted = tls is not None and place in listening.public
             log.info("serve.listening", url=url_of(place, tls=encrypted), pid=os.getpid())
+        _settle_memory()
         notify("READY=1", os.environ)
         await server.obey(orders)
     listening.close()
@@ -154,6 +157,16 @@ def _count(_event: MessageSent, listeners: int) -> None:
 def _measure_batch(size: int, seconds: float) -> None:
     metrics.batch_size.observe(size)
     metrics.batch_seconds.observe(seconds)
+
+
+def _settle_memory() -> None:
+    """Keep what was loaded at the start out of every later garbage collection, which stops the server meanwhile.
+
+    A full collection walked all modules and took 110 ms, every two seconds under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _most_connections() -> int:
