@@ -43,6 +43,8 @@ def deploy(context: Context, wish: Wish) -> Run:
             shown.detail = f"{wanted.version} ({wanted.commit[:12]})"
             if passed:
                 shown.status, shown.detail = "warning", f"{'; '.join(passed)}; passed by --break-glass"
+        for warning in preflight.warnings(context):
+            context.report.warn(warning)
         before = _public(context)
         intent = Intent(
             ledger.ulid(),

@@ -1,11 +1,13 @@
 """Before a deploy: may it, and can it. Nothing is changed, and everything wrong is told at once."""
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from opskit import alerts
 from opskit.deploy import freeze, sockets, source
 from opskit.deploy.context import Context
 from opskit.deploy.control import Control
@@ -30,6 +32,12 @@ def check(context: Context, wanted: Source, *, break_glass: str) -> list[str]:
         remedy = 'in an emergency: --break-glass "why", which is recorded' if rules and not break_glass else ""
         raise Refused("; ".join(what for what, _ in blocks), remedy=remedy or blocks[0][1])
     return [what for what, _ in rules]
+
+
+def warnings(context: Context) -> list[str]:
+    """What keeps no deploy from going on but should be mended: alerts that nobody would get."""
+    found = alerts.faults(context.target.alerts, environ=os.environ)
+    return [f"targets.{context.name}.{fault}" for fault in found]
 
 
 def _frozen(context: Context) -> Iterator[tuple[str, str]]:

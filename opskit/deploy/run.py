@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from opskit import alerts
 from opskit.deploy import history, records
 from opskit.deploy.building import BuildFailed
 from opskit.deploy.checks import Verdict
@@ -86,6 +87,7 @@ def carry_out(run: Run, steps: Sequence[Planned], acts: Mapping[Step, Act]) -> N
     except (CheckFailed, LaunchFailed, BuildFailed, Refused, OSError) as fault:
         put_back(run)
         finish(run, "failed", reason=_sentence(fault))
+        _alert(run, fault)
         raise _failure(run, fault) from fault
     except KeyboardInterrupt:
         put_back(run)
@@ -158,6 +160,17 @@ def _failure(run: Run, fault: BaseException) -> OpskitError:
         remedy=f"see {run.context.layout.logs}; mend it and deploy again",
         fields=fields,
     )
+
+
+def _alert(run: Run, fault: BaseException) -> None:
+    """Tell whom the configuration names if users met the release; a failure on the private socket is for the caller."""
+    if not run.cut_over or run.before is None:
+        return
+    event = {"event": "deploy.put_back", "target": run.context.name, "version": run.intent.version}
+    event |= {"check": _check_of(fault), "saw": fault.verdict.saw if isinstance(fault, CheckFailed) else str(fault)}
+    restored = {"version": run.before.release.version}
+    for sentence in alerts.send(alerts.stored(run.context.layout.state_dir), {**event, "restored": restored}):
+        run.context.report.warn(sentence)
 
 
 def _check_of(fault: BaseException) -> str:

@@ -12,7 +12,9 @@ from opskit.deploy.releases import Built
 SMOKE_TIMEOUT_S = 120.0
 
 
-def launch_spec(context: Context, built: Built, *, state_dir: Path | None = None) -> LaunchSpec:
+def launch_spec(
+    context: Context, built: Built, *, state_dir: Path | None = None, alert_command: str = ""
+) -> LaunchSpec:
     """How the supervisor starts this release. `{port}` is left for its relay; *state_dir* replaces the target's."""
     environment = context.layout.environments / built.environment
     values = {"port": "{port}", "release_dir": str(built.directory)}
@@ -26,6 +28,7 @@ def launch_spec(context: Context, built: Built, *, state_dir: Path | None = None
         ready_s=context.target.ready_s,
         drain_s=context.target.drain_s,
         health=context.target.health,
+        alert_command=alert_command,
     )
 
 

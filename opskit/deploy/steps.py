@@ -1,8 +1,10 @@
 """The acts behind the steps of a deploy and a rollback."""
 
+import os
 import time
 from collections.abc import Mapping
 
+from opskit import alerts
 from opskit.deploy import building, commands, environments, releases, service
 from opskit.deploy import history as histories
 from opskit.deploy.checks import Verdict
@@ -66,7 +68,8 @@ def hook(command: str, *, name: str, needed: bool) -> Act:
 def start(run: Run, shown: Shown) -> None:
     """Start the release as the candidate, on its private socket."""
     run.control = ensure_running(run.context.name, run.context.layout.state_dir, run.context.target.bind)
-    run.child = run.control.launch(service.launch_spec(run.context, run.release))
+    alert = alerts.store(run.context.layout.state_dir, run.context.target.alerts, environ=os.environ)
+    run.child = run.control.launch(service.launch_spec(run.context, run.release, alert_command=alert))
     shown.detail = f"pid {run.child.pid} on {run.child.private_url}"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from opskit.deploy import preflight
 from opskit.deploy.context import context_of
 from opskit.deploy.standing import standing
 from opskit.deploy.survive import installed
@@ -20,6 +21,8 @@ def targets(patient: Patient) -> Iterator[Finding]:
     for name in patient.config.targets:
         context = context_of(patient.git, patient.config, name, Report(as_json=True))
         facts, check = standing(context), f"target {name}"
+        for fault in preflight.warnings(context):
+            yield Finding(f"alerts {name}", False, fault, "mend it, then deploy again")
         if facts["operation"]:
             yield Finding(check, False, facts["operation"]["detail"], "opskit deploy --resume, or --abort")
         if not facts["up"]:
