@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import structlog
-from quart import Quart, Response, Websocket, request, websocket
-from werkzeug.exceptions import HTTPException
+from quart import Quart, Response, Websocket, has_request_context, request, websocket
+from werkzeug.exceptions import HTTPException, NotFound
 
 from chat.protocol import asyncapi, openapi
 from chat.protocol.errors import Fault
@@ -51,8 +51,12 @@ def create_app(site: Site, *, static: Path | None = None) -> Quart:
 
     @app.errorhandler(HTTPException)
     async def framework_fault(error: HTTPException) -> Response:
+        if has_request_context():
+            method = request.method
+        else:  # an upgrade: whatever may be at this path, no socket is
+            method, error = "GET", NotFound()
         response = of_http_exception(error)
-        log.info("http", method=request.method, route=None, status=response.status_code)
+        log.info("http", method=method, route=None, status=response.status_code)
         return response
 
     @app.errorhandler(Exception)

@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.chat.server import Account, Http, Server, running
 
@@ -46,6 +48,15 @@ async def test_a_wrong_method_names_the_right_ones(http: Http) -> None:
     answer = await http.call("DELETE", "/auth/login")
     assert answer.status_code == 405
     assert "POST" in answer.headers["allow"]
+
+
+async def test_an_upgrade_to_where_no_socket_is_is_404(ann: Account) -> None:
+    for path in ("/nope", "/rooms", "/chat/"):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(ann.server.url.replace("http", "ws", 1) + path, additional_headers=ann.headers, proxy=None)
+        answer = refused.value.response
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert (answer.status_code, json.loads(answer.body)["code"]) == (404, "not_found")
 
 
 async def test_head_and_options_answer_like_get_without_a_body(http: Http) -> None:
