@@ -108,6 +108,9 @@ def _closed(key: str) -> str:
 
 def _opened(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as fault:
         raise InvalidField("cursor", "this is no cursor that the server gave") from fault
+    if _closed(key) != cursor:
+        raise InvalidField("cursor", "this is no cursor that the server gave")
+    return key

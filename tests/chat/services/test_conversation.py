@@ -311,4 +311,5 @@ async def test_browsing_finds_by_part_of_the_key_and_pages_by_key(chat: Chat) ->
             break
     assert names == ["apple", "mango", "Zebra ☕", "ÉCOLE", "Émile"]
     assert [room.name for room in (await chat.rooms.browse(query="É"))[0]] == ["ÉCOLE", "Émile"]
-    assert await code_of(chat.rooms.browse(cursor="☕")) is Code.INVALID_FIELD
+    for made_up in ("☕", "!!", "YQ==", "YR", "/w", "\n"):
+        assert await code_of(chat.rooms.browse(cursor=made_up)) is Code.INVALID_FIELD
