@@ -24,6 +24,8 @@ class Hub(Subscriptions):
             self.deliver(event, origin=origins.get(event.message.id) if isinstance(event, MessageSent) else None)
         for user_event in batch.users:
             self.deliver_to_user(user_event)
+            if user_event.op is UserOp.ACCOUNT_GONE:
+                self._forget_names()
 
     def rang(self) -> None:
         """Another process committed something."""
@@ -60,10 +62,17 @@ class Hub(Subscriptions):
                 self._moved_since_join(feed, event.user.id)
             case MemberChanged(op="leave"):
                 self._member_left(feed, event)
+                if event.user.username is None:
+                    self._forget_names()
             case RoomChanged(op="rename"):
                 feed.name = event.name or feed.name
             case RoomChanged(op="delete"):
                 self.room_gone(feed)
+
+    def _forget_names(self) -> None:
+        """Someone was erased: what is kept encoded may name them, the log no longer does."""
+        for feed in self.feeds.values():
+            self._tails.forget(feed)
 
     def _spread(self, feed: Feed, frame: bytes, *, rev: int) -> None:
         found_empty = []
