@@ -1,5 +1,7 @@
 """Reactions to messages."""
 
+from collections.abc import Callable
+
 from chat.protocol.errors import MessageNotFound
 from chat.protocol.log import Who
 from chat.protocol.models import User
@@ -16,15 +18,30 @@ class Reactions:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def add(self, who: Who, message_id: str, emoji: str) -> Reacted:
-        """React; idempotent. Raises `InvalidText`, `MessageNotFound`, `NotAMember`, `TooMany`."""
-        return await self._set(who, message_id, emoji, present=True)
+    async def add(
+        self, who: Who, message_id: str, emoji: str, *, acknowledge: Callable[[Reacted], None] | None = None
+    ) -> Reacted:
+        """React; idempotent. *acknowledge* is called right after the commit and before the event is delivered.
 
-    async def remove(self, who: Who, message_id: str, emoji: str) -> Reacted:
-        """Take one's reaction back; idempotent. Raises `InvalidText`, `MessageNotFound`, `NotAMember`."""
-        return await self._set(who, message_id, emoji, present=False)
+        Raises `InvalidText`, `MessageNotFound`, `NotAMember`, `TooMany`.
+        """
+        return await self._set(who, message_id, emoji, present=True, acknowledge=acknowledge)
 
-    async def _set(self, who: Who, message_id: str, emoji: str, *, present: bool) -> Reacted:
+    async def remove(
+        self, who: Who, message_id: str, emoji: str, *, acknowledge: Callable[[Reacted], None] | None = None
+    ) -> Reacted:
+        """Take one's reaction back; idempotent, acknowledged as `add`. Raises as `add` but for `TooMany`."""
+        return await self._set(who, message_id, emoji, present=False, acknowledge=acknowledge)
+
+    async def _set(
+        self,
+        who: Who,
+        message_id: str,
+        emoji: str,
+        *,
+        present: bool,
+        acknowledge: Callable[[Reacted], None] | None,
+    ) -> Reacted:
         with texts.judged("emoji"):
             spelled = allowed_emoji(emoji)
         ask = React(
@@ -33,4 +50,4 @@ class Reactions:
             emoji=spelled,
             present=present,
         )
-        return await self._store.writer.submit(reactions.react, ask)
+        return await self._store.writer.submit(reactions.react, ask, acknowledge=acknowledge)

@@ -13,6 +13,7 @@ from chat.protocol.errors import Fault, RateLimited
 from chat.protocol.events import Pong, Typing
 from chat.protocol.models import User
 from chat.storage.messages import Sent
+from chat.storage.reactions import Reacted
 from chat.web.limits import Bucket
 from chat.web.problems import of_bug
 from chat.web.routes.messages import seq_within_reason
@@ -131,11 +132,12 @@ class Commands:
 
     # The others: one at a time.
 
-    async def _react(
-        self, act: Callable[..., Awaitable[tuple[str, Any]]], command: commands.React | commands.Unreact
-    ) -> bytes:
-        message_id, reactions = await act(self._session.who, command.message_id, command.emoji)
-        return ack(command.id, message_id=message_id, reactions=reactions)
+    async def _react(self, act: Callable[..., Awaitable[Reacted]], command: commands.React | commands.Unreact) -> None:
+        acknowledge = partial(self._reacted, command.id)
+        await act(self._session.who, command.message_id, command.emoji, acknowledge=acknowledge)
+
+    def _reacted(self, re: str, reacted: Reacted) -> None:
+        self._answer(ack(re, message_id=reacted.message_id, reactions=reacted.reactions))
 
     async def _view(self, command: commands.View) -> bytes:
         if command.room_id is not None:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.chat.server import Account, Http, Server, Socket, connected, open_socket, running
+from tests.chat.server import PASSWORD, Account, Http, Server, Socket, connected, open_socket, running
 
 
 class Room:
@@ -57,6 +57,15 @@ async def test_reactions_are_broadcast_with_counts(room: Room) -> None:
     await room.b.expect("reaction", count=2)
     assert (await room.http.call("DELETE", path, by=room.ann)).status_code == 200
     await room.b.expect("reaction", op="remove", count=1)
+
+
+async def test_the_answer_to_a_reaction_comes_before_the_own_copy_of_its_event(room: Room) -> None:
+    message = (await room.a.say(room.id, "hi"))["message"]
+    for command, op in (("react", "add"), ("unreact", "remove")):
+        await room.a.ask(command, message_id=message["id"], emoji="👍")
+        await room.a.expect("reaction", op=op)
+        kinds = [frame["type"] for frame in room.a.seen if frame["type"] in {"ack", "reaction"}]
+        assert kinds[-2:] == ["ack", "reaction"]
 
 
 async def test_who_leaves_hears_the_own_leave_last(room: Room) -> None:
@@ -182,6 +191,20 @@ async def test_a_repeated_client_id_returns_the_stored_message(room: Room) -> No
     events = (await room.http.call("GET", f"/rooms/{room.id}/events?after=0", by=room.ann)).json()
     assert [e["type"] for e in events["events"]] == ["member", "member", "message"]
     assert (events["head_rev"], events["complete"]) == (3, True)
+
+
+async def test_an_erased_author_s_name_is_in_no_event_that_is_resumed(room: Room) -> None:
+    await room.b.say(room.id, "by whom?")
+    await room.a.expect("message")
+    erased = await room.http.call("DELETE", "/me", by=room.bob, json={"password": PASSWORD})
+    assert erased.status_code == 204
+    assert await room.b.closed() == (4012, "account gone")
+    left = await room.a.expect("member", op="leave")
+    assert left["user"] == {"id": room.bob.id, "username": None}
+    heard = len(room.a.seen)
+    await room.a.ask("resume", epoch=room.a.hello["epoch"], rooms={room.id: 2})
+    assert [frame["rev"] for frame in room.a.seen[heard:] if "rev" in frame] == [3, 4]
+    assert not [frame for frame in room.a.seen[heard:] if room.bob.username in str(frame)]
 
 
 async def test_sessions_end_their_sockets(shared_server: Server) -> None:
