@@ -141,6 +141,7 @@ class Status:
     supervisor_version: str
     copy: str  # id of the copy of opskit that the supervisor runs
     fault: str = ""  # why the newest state is not on the disk, "" = it is
+    last: Release | None = None  # what `start` starts
 
 
 class LaunchFailed(OpskitError):
@@ -241,21 +242,23 @@ class Control:
                 raise Refused(f"the supervisor {now.supervisor_pid} did not restart within 30 s")
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """End service, supervisor and keeper; returns when nothing listens and all are gone. Fine if none is up."""
-        from opskit.deploy.supervisor.bringup import end_strays  # imports this module
+    def stop(self, *, take_back: bool = False) -> bool:
+        """End service, supervisor and keeper, also what nothing can reach any more; returns when all are gone.
+
+        With *take_back* the next `start` starts what ran before the newest cut-over. False if there was nothing to end.
+        """
+        from opskit.deploy.supervisor import strays  # imports this module
 
         try:
             with self._connect(timeout_s=1) as probe:
                 keeper = _peer_pid(probe)
         except OSError:
-            end_strays(self.state_dir)
-            return
+            return strays.end(self.state_dir) > 0
         with contextlib.suppress(ProcessLookupError):
             keeper_fd = os.pidfd_open(keeper)
             try:
                 with contextlib.suppress(NotRunning):
-                    self._ask("stop", timeout_s=600)
+                    self._ask("stop", timeout_s=600, take_back=take_back)
                 if not select.select([keeper_fd], [], [], 15)[0]:
                     for _ in range(2):  # the second asks the keeper to end everything by itself
                         signal.pidfd_send_signal(keeper_fd, signal.SIGTERM)
@@ -263,7 +266,8 @@ class Control:
                     select.select([keeper_fd], [], [], 15)
             finally:
                 os.close(keeper_fd)
-        end_strays(self.state_dir)
+        strays.end(self.state_dir)
+        return True
 
     def _connect(self, *, timeout_s: float) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

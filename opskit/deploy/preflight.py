@@ -12,6 +12,7 @@ from opskit.deploy import freeze, sockets, source
 from opskit.deploy.context import Context
 from opskit.deploy.control import Control
 from opskit.deploy.source import Source
+from opskit.deploy.supervisor import strays
 from opskit.errors import Refused
 from opskit.ledger import Event, Ledger
 
@@ -115,4 +116,7 @@ def _address(context: Context) -> Iterator[tuple[str, str]]:
         holder = sockets.holder_of(bind)
         who = f" by process {holder}" if holder else ""
         what = f"is taken{who}" if fault.errno == errno.EADDRINUSE else f"cannot be bound ({fault.strerror})"
-        yield f"the address {bind} {what}", "end what listens there, or set another bind for this target"
+        own = holder in strays.of(context.layout.state_dir)
+        theirs = f"end what listens there, or set another bind for target {context.name}"
+        remedy = f"end it with opskit stop --target {context.name}, then deploy again" if own else theirs
+        yield f"the address {bind} {what}", remedy

@@ -14,7 +14,8 @@ from opskit.errors import Refused
 
 def planned(context: Context, to: str) -> list[Planned]:
     """The steps that `rollback` would take now; changes nothing."""
-    status, running = _in_service(context)
+    control, running = in_service(context)
+    status = control.status()
     return _plan(context, status, running, _choose(context, status, running, to))
 
 
@@ -27,7 +28,8 @@ def rollback(context: Context, *, to: str, reason: str) -> Run:
     with lock.held(context.layout.lock, target=context.name, operation="rollback"):
         refuse_if_half_done(context)
         records.catch_up(context)
-        status, running = _in_service(context)
+        control, running = in_service(context)
+        status = control.status()
         built = _choose(context, status, running, to)
         migrating.forbid_if_left_behind(context, built)
         intent = Intent(
@@ -44,7 +46,7 @@ def rollback(context: Context, *, to: str, reason: str) -> Run:
         )
         Operation(context.layout.operation).begin(intent)
         records.intend(context, intent)
-        run = Run(context, intent, Control(context.layout.state_dir), running, built)
+        run = Run(context, intent, control, running, built)
         carry_out(run, _plan(context, status, running, built), steps.FIXED)
     return run
 
@@ -54,15 +56,16 @@ def name_of(child: Child) -> str:
     return child.release.dir.rstrip("/").rpartition("/")[2]
 
 
-def _in_service(context: Context) -> tuple[Status, Child]:
+def in_service(context: Context) -> tuple[Control, Child]:
+    """The target's control and what runs there; raises `Refused` if nothing does."""
     control = Control(context.layout.state_dir)
-    status = control.status() if control.alive() else None
-    if status is None or status.running is None:
+    running = control.status().running if control.alive() else None
+    if running is None:
         raise Refused(
-            f"nothing is in service on target {context.name}, so there is nothing to roll back",
-            remedy="opskit start, or opskit deploy",
+            f"nothing is in service on target {context.name}",
+            remedy=f"opskit start --target {context.name}, or opskit deploy --target {context.name}",
         )
-    return status, status.running
+    return control, running
 
 
 def _choose(context: Context, status: Status, running: Child, to: str) -> Built:

@@ -109,7 +109,7 @@ def put_back(run: Run) -> None:
             status = run.control.return_to_parked(why=f"the {run.intent.kind} of {run.intent.version} failed")
             shown.detail = f"{run.before.release.version} is in service again"
         if run.before is None:
-            run.control.stop()
+            run.control.stop(take_back=run.cut_over)
             shown.detail = "nothing was in service before, so nothing is now"
             return
         shown.detail += _serving(run, status)

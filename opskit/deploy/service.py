@@ -46,7 +46,7 @@ def check_smoke(context: Context, built: Built, url: str, *, given_up: Callable[
         ran = context.run("smoke", built, timeout_s=SMOKE_TIMEOUT_S, url=url)
         last = ran.tail(lines=1000)
         saw = _last_line(last) if ran.ok else f"{checks.smoke_summary(last)} ({ran.ending})"
-        return Verdict("smoke", ran.ok, saw)
+        return Verdict("smoke", ran.ok, saw.removeprefix("smoke: "))  # the step's name stands before it already
 
     return checks.persistently(attempt, given_up=given_up)
 

@@ -1,15 +1,11 @@
-"""What the verbs `deploy` and `rollback` share: asking, the last JSON line, and the plan of a dry run."""
+"""What the verbs `deploy` and `rollback` share: the last JSON line, and the plan of a dry run."""
 
 import signal
-import sys
 from collections.abc import Sequence
-
-import typer
 
 from opskit.deploy.context import Context
 from opskit.deploy.plan import Planned
 from opskit.deploy.run import Run
-from opskit.errors import Refused
 from opskit.report import SCHEMA
 
 
@@ -20,12 +16,6 @@ def show_plan(context: Context, steps: Sequence[Planned]) -> None:
         context.report.say(f"  {planned.step.value:<{width}}  {planned.does}")
         context.report.line(step=planned.step.value, status="planned", seconds=0.0, does=planned.does)
     context.report.say("nothing was changed (--dry-run)")
-
-
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal; elsewhere, or with --yes, go on."""
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty() and not typer.confirm(question, default=True, err=True):
-        raise Refused("not confirmed; nothing was changed", remedy="say yes, or use --yes")
 
 
 def last_line(run: Run) -> None:

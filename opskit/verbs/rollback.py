@@ -10,8 +10,8 @@ from opskit.deploy.context import Context, open_context
 from opskit.deploy.run import Run
 from opskit.errors import UsageFault
 from opskit.report import Report
-from opskit.verbs.deploying import confirm, last_line, show_plan, stop_like_ctrl_c
-from opskit.verbs.options import DryRun, JsonLines, Target, Yes
+from opskit.verbs.deploying import last_line, show_plan, stop_like_ctrl_c
+from opskit.verbs.options import DryRun, JsonLines, Target, Yes, confirm
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -1,17 +1,19 @@
 """`opskit start`, `stop`, `restart`, `maintenance` and `unlock`: the service on a target, as it stands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from opskit.deploy import deploying, lock, records
+from opskit.deploy import deploying, lock, records, returning
 from opskit.deploy.context import Context, open_context
-from opskit.deploy.control import Control, Status, ensure_running
-from opskit.errors import Refused
+from opskit.deploy.control import Control, LaunchFailed, Status, ensure_running
+from opskit.deploy.supervisor import strays
+from opskit.errors import OpskitError, PutBack, Refused
 from opskit.report import Report
-from opskit.verbs.deploying import confirm
-from opskit.verbs.options import DryRun, Json, Target, Yes
+from opskit.verbs.options import DryRun, Json, Target, Yes, confirm
 
 start_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 stop_app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -35,18 +37,24 @@ def start(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, jso
     """
     context = open_context(Report(as_json=json), target)
     control = Control(context.layout.state_dir)
-    if control.alive() and (status := control.status()).running is not None:
+    held_up = control.alive()
+    if held_up and (status := control.status()).running is not None:
         _tell(context, status, "is in service already:")
         return
     if not (context.layout.state_dir / "state.json").exists():
-        raise Refused(f"nothing was ever deployed to target {context.name}", remedy="opskit deploy")
+        raise Refused(f"nothing was ever deployed to target {context.name}", remedy=_deploy(context))
     if dry_run:
         _plan(context, f"start what ran last on target {context.name} at {context.target.bind}")
         return
     confirm(f"Start target {context.name}?", yes=yes)
     with lock.held(context.layout.lock, target=context.name, operation="start"):
         control = ensure_running(context.name, context.layout.state_dir, context.target.bind)
-        _tell(context, control.start(), "is in service:")
+        try:
+            _tell(context, _started(context, control), "is in service:")
+        except OpskitError:
+            if not held_up:  # nothing may go on listening for a service that is not there
+                control.stop()
+            raise
 
 
 @stop_app.command()
@@ -57,17 +65,23 @@ def stop(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, json
     """
     context = open_context(Report(as_json=json), target)
     control = Control(context.layout.state_dir)
-    alive = control.alive()
+    left = [] if control.alive() else strays.of(context.layout.state_dir)
+    if left:
+        pids = ", ".join(map(str, left))
+        does = f"end target {context.name}, which only processes hold up that opskit cannot reach: {pids}"
+    else:
+        does = f"end target {context.name}"
+    runs = bool(left) or control.alive()
     if dry_run:
-        _plan(context, f"end target {context.name}" if alive else f"nothing: target {context.name} does not run")
+        _plan(context, does if runs else f"nothing: target {context.name} does not run")
         return
-    if alive:
+    if runs:
         confirm(f"End the service on target {context.name}?", yes=yes)
         with lock.held(context.layout.lock, target=context.name, operation="stop"):
             records.catch_up(context)
             control.stop()
-    context.report.say(f"target {context.name} is stopped" if alive else f"target {context.name} was not running")
-    context.report.result(target=context.name, stopped=alive)
+    context.report.say(f"target {context.name} is stopped" if runs else f"target {context.name} was not running")
+    context.report.result(target=context.name, stopped=runs)
 
 
 @restart_app.command()
@@ -83,7 +97,10 @@ def restart(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, j
     confirm(f"Restart target {context.name}?", yes=yes)
     with lock.held(context.layout.lock, target=context.name, operation="restart"):
         deploying.refuse_if_half_done(context)
-        _tell(context, Control(context.layout.state_dir).restart(), "is in service anew:")
+        control, running = returning.in_service(context)
+        with _told_if_it_fails(context, f"a fresh process of {running.release.version}", "the one before serves on"):
+            status = control.restart()
+        _tell(context, status, "is in service anew:")
 
 
 @maintenance_app.command()
@@ -106,7 +123,8 @@ def maintenance(
     if switch is Switch.ON:
         confirm(f"Answer 503 on target {context.name} until `opskit maintenance off`?", yes=yes)
     with lock.held(context.layout.lock, target=context.name, operation=f"maintenance {switch.value}"):
-        status = Control(context.layout.state_dir).maintenance(switch is Switch.ON)
+        control, _ = returning.in_service(context)
+        status = control.maintenance(switch is Switch.ON)
     context.report.say(f"maintenance is {switch.value}: {status.public_url}")
     context.report.result(target=context.name, maintenance=status.maintenance, url=status.public_url)
 
@@ -135,6 +153,34 @@ def unlock(
         lock.free(context.layout.lock, force=force)
     context.report.say(f"freed: {holder}" if holder else f"target {context.name} is not locked")
     context.report.result(target=context.name, freed=str(holder) if holder else None)
+
+
+def _started(context: Context, control: Control) -> Status:
+    last = control.status().last
+    if last is None:
+        raise Refused(
+            f"no release has passed a deploy on target {context.name} yet, so there is none to start",
+            remedy=_deploy(context),
+        )
+    with _told_if_it_fails(context, last.version, "nothing is in service, as before"):
+        return control.start()
+
+
+@contextmanager
+def _told_if_it_fails(context: Context, what: str, stands: str) -> Iterator[None]:
+    """A release that does not come up is named, with its last words and how production stands."""
+    try:
+        yield
+    except LaunchFailed as failed:
+        said = f'; its log ends with "{failed.log_tail[-1]}"' if failed.log_tail else ""
+        raise PutBack(
+            f"{what} did not start on target {context.name}: {failed.reason}{said}; {stands}",
+            remedy=f"see opskit logs --target {context.name}; then {_deploy(context)} puts another into service",
+        ) from failed
+
+
+def _deploy(context: Context) -> str:
+    return f"opskit deploy --target {context.name}"
 
 
 def _plan(context: Context, does: str) -> None:

@@ -5,8 +5,7 @@ import typer
 from opskit.deploy import survive
 from opskit.deploy.context import open_context
 from opskit.report import Report
-from opskit.verbs.deploying import confirm
-from opskit.verbs.options import DryRun, Json, Target, Yes
+from opskit.verbs.options import DryRun, Json, Target, Yes, confirm
 
 app = typer.Typer(
     rich_markup_mode=None,

@@ -13,7 +13,7 @@ from pathlib import Path
 from opskit.deploy.control import Control
 from opskit.deploy.keeper import HELD, command
 from opskit.deploy.sockets import holder_of, is_taken, listen
-from opskit.deploy.supervisor import copies, process
+from opskit.deploy.supervisor import copies, process, strays
 from opskit.errors import OpskitError, Refused, UsageFault
 
 START_S = 15.0
@@ -78,15 +78,8 @@ def _upgrade(control: Control, state_dir: Path) -> None:
         control.upgrade()
 
 
-def end_strays(state_dir: Path) -> None:
-    """End what is left of a service whose keeper and supervisor were both killed; nothing can hold it any more."""
-    deadline = time.monotonic() + 5
-    while process.end_strays(process.instance_mark(state_dir, ""), every_instance=True) and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-
 def _start(control: Control, target: str, state_dir: Path, bind: str) -> None:
-    end_strays(state_dir)
+    strays.kill_services(state_dir)
     with _bound(bind) as public, _writable(state_dir):
         copies.install(state_dir)
         (state_dir / "keeper.json").write_text(json.dumps({"target": target, "bind": bind}) + "\n", encoding="utf-8")

@@ -116,6 +116,7 @@ class Supervisor(Roles):
                 state.running, state.candidate = state.candidate, None
                 state.leaving += [before] if before else []
             case _:
+                state.last_before = state.last
                 state.leaving += [state.parked] if state.parked else []
                 state.running, state.parked, state.candidate = state.candidate, before, None
         if state.parked and not state.parked.pid:
@@ -151,9 +152,11 @@ class Supervisor(Roles):
         self.save()
         return self.status()
 
-    async def stop(self) -> None:
-        """End every process of the service."""
+    async def stop(self, *, take_back: bool = False) -> None:
+        """End every process of the service; with *take_back* the newest cut-over is forgotten."""
         state = self.state
+        if take_back:
+            state.last = state.last_before
         state.up = state.maintenance = False
         slots = [slot for slot in (state.running, state.candidate, state.parked) if slot]
         state.running = state.candidate = state.parked = None

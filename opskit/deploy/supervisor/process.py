@@ -111,14 +111,22 @@ def end_strays(mark: str, *, every_instance: bool = False) -> int:
 
     With *every_instance*, of all instances whose mark begins so. Returns how many there were.
     """
-    found = 0
+    found = marked(mark, exactly=not every_instance)
+    for pid in found:
+        with contextlib.suppress(OSError):  # gone by now
+            os.kill(pid, signal.SIGKILL)
+    return len(found)
+
+
+def marked(mark: str, *, exactly: bool = False) -> list[int]:
+    """The processes of services whose instance mark begins with *mark*, or is that very one."""
+    found = []
     for process in Path("/proc").iterdir():
         if process.name.isdecimal() and int(process.name) != os.getpid():
             with contextlib.suppress(OSError):  # gone, or another user's
                 own = _mark_of((process / "environ").read_bytes())
-                if own == mark or (every_instance and own.startswith(mark)):
-                    found += 1
-                    os.kill(int(process.name), signal.SIGKILL)
+                if own == mark or (not exactly and own.startswith(mark)):
+                    found.append(int(process.name))
     return found
 
 

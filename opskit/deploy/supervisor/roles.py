@@ -56,6 +56,7 @@ class Roles:
             supervisor_version=__version__,
             copy=self.copy,
             fault=self.store.fault,
+            last=state.last.release if state.last else None,
         )
 
     def child(self, slot: Slot | None) -> Child | None:

@@ -92,7 +92,7 @@ class Server:
                 "return_to_parked": lambda: supervisor.swap("return_to_parked", request=request, why=arguments["why"]),
                 "restart": lambda: supervisor.restart(request=request),
                 "start": lambda: supervisor.bring_up(request=request),
-                "stop": supervisor.stop,
+                "stop": lambda: supervisor.stop(take_back=bool(arguments.get("take_back"))),
             }
             quick: dict[str, Callable[[], Any]] = {
                 "maintenance": lambda: supervisor.maintain(arguments["on"]),

@@ -73,6 +73,7 @@ class State:
     parked: Slot | None = None
     leaving: list[Slot] = field(default_factory=list)
     last: LaunchSpec | None = None  # what `start` starts
+    last_before: LaunchSpec | None = None  # what it was before the newest cut-over
     operation: Operation | None = None
     bake: Bake | None = None
     order: BakeOrder | None = None

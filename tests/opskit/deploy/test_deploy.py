@@ -32,6 +32,13 @@ def test_a_release_goes_into_service_and_every_step_is_told(shop: Shop) -> None:
     assert people.out.rstrip().endswith("stop: opskit stop")
 
 
+@pytest.mark.slow
+def test_what_the_smoke_said_is_told_once(make_shop: Callable[..., Shop]) -> None:
+    people = make_shop(smoke="echo smoke: green, 3 checks").opskit("deploy")
+    assert "✓ smoke: green, 3 checks" in people.out
+    assert "smoke: smoke:" not in people.out
+
+
 def test_a_release_directory_holds_the_commit_and_cannot_be_written(running: Shop) -> None:
     sha = running.git("rev-parse", "v1.0.0")
     directory = running.state_dir / "releases" / f"1.0.0-{sha[:12]}"
