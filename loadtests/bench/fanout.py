@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from loadtests.bench import servers
-from loadtests.bench.people import Api, crowd
+from loadtests.bench.people import crowd
 from loadtests.bench.servers import Server
 from loadtests.bench.swarm import Client, Swarm
 
@@ -36,13 +36,10 @@ class Stage:
 def chat_stage(size: int, *, viewing: bool = True) -> Iterator[Stage]:
     """The chat with one room of *size* connected members."""
     with servers.chat() as server:
-        api = Api(server.port)
-        room_id, people = crowd(api, size)
+        room_id, people = crowd(server.port, size)
         swarm = Swarm(MARKER)
-        for person in people:
-            client = swarm.connect(server.port, "/chat", headers=person.headers)
-            if viewing:
-                client.send_text(json.dumps({"type": "view", "id": "v", "room_id": room_id}).encode())
+        view = json.dumps({"type": "view", "id": "v", "room_id": room_id if viewing else None}).encode()
+        swarm.connect_all(server.port, "/chat", [person.headers for person in people], greeting=view)
         swarm.settle(1.0)
         first = swarm.clients[0]
 
@@ -59,8 +56,7 @@ def peer_stage(start: Callable[[], contextlib.AbstractContextManager[Server]], s
     """A peer that sends each text to all of *size* connections."""
     with start() as server:
         swarm = Swarm(MARKER)
-        for _ in range(size):
-            swarm.connect(server.port, "/")
+        swarm.connect_all(server.port, "/", [()] * size)
         swarm.settle()
         yield Stage(server, swarm, lambda _: swarm.clients[0].send_text(PEER_PAYLOAD))
         swarm.close()
@@ -71,8 +67,7 @@ def socketio_stage(size: int) -> Iterator[Stage]:
     """Socket.IO with *size* connections in one room, spoken to with Engine.IO v4 packets over WebSocket."""
     with servers.node("Socket.IO", "socketio.js") as server:
         swarm = Swarm(MARKER.replace(b'"', b'\\"'))
-        for _ in range(size):
-            swarm.connect(server.port, "/socket.io/?EIO=4&transport=websocket").send_text(b"40")
+        swarm.connect_all(server.port, "/socket.io/?EIO=4&transport=websocket", [()] * size, greeting=b"40")
         swarm.settle(1.0)
         packet = b"42" + json.dumps(["m", PEER_PAYLOAD.decode()], separators=(",", ":")).encode()
         yield Stage(server, swarm, lambda _: swarm.clients[0].send_text(packet))

@@ -3,8 +3,14 @@
 import http.client
 import itertools
 import json
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of throwaway accounts on a throwaway server
 _numbers = itertools.count(1)
@@ -60,10 +66,30 @@ class Api:
         self.call("POST", f"/rooms/{room_id}/join", as_=person)
 
 
-def crowd(api: Api, size: int) -> tuple[str, list[Person]]:
+def at_once(port: int, calls: Iterable[Callable[[Api], T]], *, connections: int = 8) -> list[T]:
+    """What each of *calls* returns, in order, made over several connections, so that commits are shared."""
+    mine = threading.local()
+    apis: list[Api] = []
+
+    def open_one() -> None:
+        mine.api = Api(port)
+        apis.append(mine.api)
+
+    with ThreadPoolExecutor(connections, initializer=open_one) as pool:
+        found = list(pool.map(lambda call: call(mine.api), calls))
+    for api in apis:
+        api.close()
+    return found
+
+
+def accounts(port: int, count: int) -> list[Person]:
+    """*count* new accounts."""
+    return at_once(port, [Api.register] * count)
+
+
+def crowd(port: int, size: int) -> tuple[str, list[Person]]:
     """A room with *size* members; the first owns it."""
-    people = [api.register() for _ in range(size)]
-    room_id = api.room(people[0])
-    for person in people[1:]:
-        api.join(person, room_id)
+    people = accounts(port, size)
+    room_id = at_once(port, [lambda api: api.room(people[0])])[0]
+    at_once(port, [partial(Api.join, person=person, room_id=room_id) for person in people[1:]])
     return room_id, people

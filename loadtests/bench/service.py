@@ -5,13 +5,15 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from loadtests.bench import servers
-from loadtests.bench.people import Api, Person, crowd
+from loadtests.bench.people import Api, Person, accounts, at_once, crowd
 from loadtests.bench.swarm import Swarm
 
 Figures = dict[str, float]
 ACK = b'"type":"ack"'
+PER_PERSON = 100  # sockets, where there are more sockets than accounts are worth making
 
 
 def durable_sends(*, senders: int = 100, seconds: float = 5.0) -> Figures:
@@ -67,37 +69,27 @@ def handshakes(*, count: int = 1000, rooms: int = 5) -> Figures:
             for _ in range(rooms):
                 api.room(person)
         started_s = time.monotonic()
-        for number in range(count):
-            swarm.connect(server.port, "/chat", headers=people[number % len(people)].headers)
-        hello = sum(b'"type":"hello"' in client.first for client in swarm.clients)
-        swarm.pump(lambda: swarm.received + hello >= count, deadline_s=60)
+        swarm.connect_all(server.port, "/chat", [people[number % len(people)].headers for number in range(count)])
+        swarm.pump(lambda: swarm.received >= count, deadline_s=60)
         wall_s = time.monotonic() - started_s
         swarm.close()
     return {"per_s": count / wall_s}
 
 
 def idle(*, connections: int = 10_000, watch_s: float = 20.0) -> Figures:
-    """Memory per idle connection in KiB, and the share of a core that heartbeats take."""
-    with servers.chat(CHAT_MAX_SOCKETS_PER_USER="100") as server:
-        api, swarm = Api(server.port), Swarm(b'"type":"hello"')
-        people = [api.register() for _ in range(connections // 100)]
-        for person in people:
-            api.room(person)
-        swarm.connect(server.port, "/chat", headers=people[0].headers)
+    """Memory per idle connection in KiB, and the share of a core that their heartbeats take over one whole period."""
+    with servers.chat(CHAT_MAX_SOCKETS_PER_USER=str(PER_PERSON)) as server:
+        swarm = Swarm(b'"type":"hello"')
+        people = accounts(server.port, connections // PER_PERSON + 1)
+        at_once(server.port, [partial(Api.room, owner=person) for person in people])
+        swarm.connect(server.port, "/chat", headers=people[-1].headers)
         swarm.settle()
         before_bytes = server.rss_bytes()
-        for number in range(connections):
-            swarm.connect(server.port, "/chat", headers=people[number % len(people)].headers)
-            if number % 200 == 0:
-                swarm.pump(lambda: True, deadline_s=1)
+        swarm.connect_all(server.port, "/chat", [people[n % (len(people) - 1)].headers for n in range(connections)])
         swarm.settle(1.0)
         after_bytes = server.rss_bytes()
         cpu_s, end_s = server.cpu_s(), time.monotonic() + watch_s
-        while time.monotonic() < end_s:
-            for client in swarm.clients:
-                client.pong()
-            next_s = time.monotonic() + 10
-            swarm.pump(lambda: time.monotonic() >= min(next_s, end_s), deadline_s=watch_s)  # noqa: B023 - called at once
+        swarm.pump(lambda: time.monotonic() >= end_s, deadline_s=watch_s + 1)
         share = (server.cpu_s() - cpu_s) / watch_s
         swarm.close()
     return {"kib_per_connection": (after_bytes - before_bytes) / connections / 1024, "core_percent": share * 100}
@@ -161,7 +153,7 @@ def reconnect_storm(*, clients: int = 2000, behind: int = 100) -> Figures:
     """Seconds until *clients* that all resume at once have caught up *behind* events; others' ack p99 meanwhile."""
     with servers.chat() as server:
         api = Api(server.port)
-        room_id, people = crowd(api, 200)
+        room_id, people = crowd(server.port, 200)
         calm = api.register()
         head = int(api.call("GET", f"/rooms/{room_id}", as_=people[0])["room"]["rev"])
         _fill(server.port, people[0], room_id, behind)
@@ -172,9 +164,8 @@ def reconnect_storm(*, clients: int = 2000, behind: int = 100) -> Figures:
         others.start()
         swarm = Swarm(b'"type":"resumed"')
         started_s = time.monotonic()
-        for number in range(clients):
-            client = swarm.connect(server.port, "/chat", headers=people[number % len(people)].headers)
-            client.send_text(json.dumps(resume).encode())
+        again = [people[number % len(people)].headers for number in range(clients)]
+        swarm.connect_all(server.port, "/chat", again, greeting=json.dumps(resume).encode(), at_once=500)
         caught_up = swarm.pump(lambda: swarm.received >= clients, deadline_s=60)
         wall_s = time.monotonic() - started_s
         over.set()
@@ -189,9 +180,7 @@ def reconnect_storm(*, clients: int = 2000, behind: int = 100) -> Figures:
 def _epoch(port: int, person: Person) -> str:
     swarm = Swarm(b'"epoch"')
     client = swarm.connect(port, "/chat", headers=person.headers)
-    if b'"epoch"' not in client.first:
-        client.sock.setblocking(True)
-        client.first += client.sock.recv(65536)
+    swarm.pump(lambda: swarm.received > 0, deadline_s=30)
     swarm.close()
     hello = client.first
     start = 4 if hello[1] == 126 else 2  # RFC 6455 §5.2: two bytes of head, two more of length from 126 on

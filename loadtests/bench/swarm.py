@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-OPCODE_TEXT, OPCODE_PING, OPCODE_PONG = 0x1, 0x9, 0xA
+OPCODE_TEXT, OPCODE_PONG = 0x1, 0xA
+ALIVE_EVERY_S = 12.0  # a sign of life that often, whenever something is read; servers ping every 20 s
 _READ_BYTES = 256 * 1024
+
+Headers = Iterable[tuple[str, str]]
 
 
 class HandshakeRefused(Exception):
@@ -24,17 +27,22 @@ class Client:
     """One connection: `seen` counts markers, `last_at_s` is when the newest bytes came (monotonic)."""
 
     sock: socket.socket
+    greeting: bytes = b""
     seen: int = 0
     last_at_s: float = 0.0
-    tail: bytes = b""
-    first: bytes = field(default=b"", repr=False)
+    alive_at_s: float = field(default_factory=time.monotonic)  # the last sign of life
+    open: bool = False  # the server has switched protocols
+    head: bytes = b""  # of its answer, as far as it has come
+    first: bytes = field(default=b"", repr=False)  # what came first after it
+    tail: bytes = b""  # the last bytes, where half a marker may stand
+    last: bytes = b""  # the last bytes, where a close frame may stand
 
     def send_text(self, payload: bytes) -> None:
         """Send one text frame; blocks for as long as the socket's buffer is full."""
         self._send(OPCODE_TEXT, payload)
 
     def pong(self) -> None:
-        """Send an unsolicited pong, which counts as a sign of life."""
+        """Give a sign of life."""
         self._send(OPCODE_PONG, b"")
 
     def _send(self, opcode: int, payload: bytes) -> None:
@@ -57,7 +65,7 @@ def masked_frame(opcode: int, payload: bytes) -> bytes:
 
 
 class Swarm:
-    """Clients watched together."""
+    """Clients watched together, each giving signs of life as it is read."""
 
     def __init__(self, marker: bytes) -> None:
         self.marker = marker
@@ -68,8 +76,29 @@ class Swarm:
         # One buffer for every read: a fresh one of this size costs more (mmap, page faults) than the read itself.
         self._buffer = memoryview(bytearray(_READ_BYTES))
 
-    def connect(self, port: int, path: str, *, headers: Iterable[tuple[str, str]] = ()) -> Client:
-        """Open one connection; raises `HandshakeRefused`."""
+    def connect(self, port: int, path: str, *, headers: Headers = ()) -> Client:
+        """Open one connection, reading what comes on the others meanwhile; raises `HandshakeRefused`."""
+        return self.connect_all(port, path, [headers])[0]
+
+    def connect_all(
+        self, port: int, path: str, each: Iterable[Headers], *, greeting: bytes = b"", at_once: int = 32
+    ) -> list[Client]:
+        """Open a connection for *each* set of headers, *at_once* under way together; raises `HandshakeRefused`.
+
+        Each says *greeting*, if there is one, as soon as it is open.
+        """
+        opened: list[Client] = []
+        waiting: list[Client] = []
+        for headers in each:
+            waiting.append(self._dial(port, path, headers, greeting))
+            opened.append(waiting[-1])
+            if len(waiting) >= at_once:
+                self._until_some_are_open(waiting)
+        while waiting:
+            self._until_some_are_open(waiting)
+        return opened
+
+    def _dial(self, port: int, path: str, headers: Headers, greeting: bytes) -> Client:
         sock = socket.create_connection(("127.0.0.1", port), timeout=30)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         key = base64.b64encode(os.urandom(16)).decode()
@@ -77,21 +106,17 @@ class Swarm:
         lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
         lines += [f"{name}: {value}" for name, value in headers]
         sock.sendall("\r\n".join([*lines, "", ""]).encode())
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            piece = sock.recv(65536)
-            if not piece:
-                break
-            answer += piece
-        head, _, rest = answer.partition(b"\r\n\r\n")
-        if b" 101 " not in head.split(b"\r\n", 1)[0]:
-            raise HandshakeRefused(head.split(b"\r\n", 1)[0].decode(errors="replace"))
         sock.setblocking(False)
-        client = Client(sock, first=rest)
+        client = Client(sock, greeting)
         self.clients.append(client)
         self._by_fd[sock.fileno()] = client
         self._poll.register(sock, select.EPOLLIN)
         return client
+
+    def _until_some_are_open(self, waiting: list[Client]) -> None:
+        if not self.pump(lambda: any(client.open for client in waiting), deadline_s=30):
+            raise HandshakeRefused("no answer within 30 s")
+        waiting[:] = [client for client in waiting if not client.open]
 
     def pump(self, done: Callable[[], bool], *, deadline_s: float) -> bool:
         """Read until *done* or *deadline_s* has passed; returns whether it is done."""
@@ -130,10 +155,40 @@ class Swarm:
             return
         if not size:
             self._poll.unregister(client.sock)
-            raise ConnectionError("the server closed a benchmark connection")
+            raise ConnectionError(f"the server closed a benchmark connection{_reason(client.last)}")
+        if client.open:
+            self._take(client, self._buffer[:size])
+        elif rest := self._opened(client, bytes(self._buffer[:size])):
+            self._take(client, rest)
+
+    def _opened(self, client: Client, piece: bytes) -> bytes:
+        """Take the server's answer to the handshake; what follows it."""
+        client.head += piece
+        head, end, rest = client.head.partition(b"\r\n\r\n")
+        status = head.split(b"\r\n", 1)[0]
+        if end and b" 101 " not in status:
+            raise HandshakeRefused(status.decode(errors="replace"))
+        client.open = bool(end)
+        if end and client.greeting:
+            client.send_text(client.greeting)
+        return rest
+
+    def _take(self, client: Client, piece: bytes | memoryview) -> None:
         client.last_at_s = time.monotonic()
-        text = client.tail + self._buffer[:size]
+        if not client.first:
+            client.first = bytes(piece)
+        text = client.tail + piece
         found = text.count(self.marker)
         client.seen += found
         self.received += found
         client.tail = text[-(len(self.marker) - 1) :] if not text.endswith(self.marker) else b""
+        client.last = bytes(piece[-128:])
+        if client.last_at_s - client.alive_at_s > ALIVE_EVERY_S:
+            client.alive_at_s = client.last_at_s
+            client.pong()
+
+
+def _reason(last: bytes) -> str:
+    """The close code at the end of what was received (RFC 6455 section 5.5.1), if there is one."""
+    _, frame, rest = last.rpartition(b"\x88")
+    return f": {int.from_bytes(rest[1:3], 'big')} {rest[3:].decode(errors='replace')}" if frame and rest[1:] else ""
