@@ -8,6 +8,7 @@ from opskit.errors import Refused
 from opskit.git import refs, worktrees
 from opskit.git.refs import BRANCH
 from opskit.git.runner import Git
+from opskit.git.unfinished import unfinished
 from opskit.git.worktrees import Worktree
 from opskit.journal import Operation
 from opskit.release.plan import Plan
@@ -15,6 +16,8 @@ from opskit.release.plan import Plan
 
 def check_trees(git: Git, plan: Plan) -> list[dict[str, Any]]:
     """What to do with each work tree that *plan* concerns; raises `Refused` naming the files in the way.
+
+    A rebase or merge that waits in any work tree and would move one of the plan's branches is in the way too.
 
     One entry a tree: `path`, `branch` it is on, `old` and `new` commit, `home` (the branch it goes to, "" = stays or
     is detached), `remove`.
@@ -24,6 +27,7 @@ def check_trees(git: Git, plan: Plan) -> list[dict[str, Any]]:
     taken = {tree.branch for tree in trees}
     concerned: list[dict[str, Any]] = []
     for tree in trees:
+        _refuse_unfinished(git.at(tree.path), tree, moves)
         move = moves.get(tree.branch)
         if move is None or not tree.branch:
             continue
@@ -40,6 +44,17 @@ def check_trees(git: Git, plan: Plan) -> list[dict[str, Any]]:
             worktrees.check_move(here, _start(git, str(entry["old"])), str(entry["new"]))
         concerned.append(entry)
     return concerned
+
+
+def _refuse_unfinished(here: Git, tree: Worktree, moves: Mapping[str, Any]) -> None:
+    waiting = unfinished(here, branch=tree.branch)
+    moved = sorted(waiting.branches & moves.keys()) if waiting else []
+    if waiting and moved:
+        names = ", ".join(ref.removeprefix(BRANCH) for ref in moved)
+        raise Refused(
+            f"a {waiting.act} of {names} is under way in {tree.path}",
+            remedy=f"git -C {tree.path} {waiting.act} --continue, or --abort",
+        )
 
 
 def _leaving(git: Git, plan: Plan, tree: Worktree, taken: set[str]) -> dict[str, Any]:
