@@ -35,8 +35,8 @@ def conflict_trees(operation: Operation) -> list[Path]:
     return [Path(fact["path"]) for fact in operation.facts("conflict")]
 
 
-def settled_trees(desk: Desk, operation: Operation) -> dict[str, str]:
-    """What people made of the conflicts laid out so far, as `OURS THEIRS` → tree.
+def settled_trees(desk: Desk, operation: Operation, *, look_only: bool = False) -> dict[str, str]:
+    """What people made of the conflicts laid out so far, as `OURS THEIRS` → tree; noted unless *look_only*.
 
     Raises `HalfWay` if one is not settled yet.
     """
@@ -48,10 +48,12 @@ def settled_trees(desk: Desk, operation: Operation) -> dict[str, str]:
         if key in settled or not place.exists():  # gone: it is laid out anew
             continue
         if fact["path"] not in whole:  # opskit was killed while it made the place: nobody has worked there
-            worktrees.discard(desk.git, place)
+            if not look_only:
+                worktrees.discard(desk.git, place)
             continue
         settled[key] = _tree_of(desk.git.at(place), str(fact["ours"]), title=place)
-        desk.journal.fact("settled", key=key, tree=settled[key])
+        if not look_only:
+            desk.journal.fact("settled", key=key, tree=settled[key])
     return settled
 
 

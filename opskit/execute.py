@@ -70,11 +70,15 @@ def abort(desk: Desk, plan: Plan) -> None:
         carry_out(desk, plan)
         raise Refused(f"{plan.title} is published already, and now complete here too", remedy=UNDO)
     refs.unlock(desk.git, [one.ref for one in plan.local])
-    now = refs.read(desk.git)
-    changed = [one for one in plan.local if _at(now, one.ref) == one.new]
-    refs.update(desk.git, [Update(one.ref, one.new, one.old) for one in changed], why=f"opskit {plan.title} aborted")
+    refs.update(desk.git, moved_here(desk, plan), why=f"opskit {plan.title} aborted")
     restore_trees(desk.git, desk.operation())
     desk.journal.end()
+
+
+def moved_here(desk: Desk, plan: Plan) -> list[Update]:
+    """The way back of the references that *plan* has moved here so far."""
+    now = refs.read(desk.git)
+    return [Update(one.ref, one.new, one.old) for one in plan.local if _at(now, one.ref) == one.new]
 
 
 def is_published(desk: Desk, plan: Plan) -> bool:

@@ -12,8 +12,9 @@ from opskit.config import load
 from opskit.conflicts import conflict_trees, lay_out, settled_trees
 from opskit.desk import Desk
 from opskit.errors import HalfWay, OpskitError, Refused, UsageFault
-from opskit.execute import abort, carry_out
+from opskit.execute import UNDO, abort, carry_out, is_published, moved_here
 from opskit.git import objects, worktrees
+from opskit.git.refs import Update
 from opskit.git.runner import Git
 from opskit.journal import Journal, Operation
 from opskit.ledger import Ledger, ulid
@@ -105,6 +106,36 @@ def give_up(desk: Desk) -> str:
         else:
             abort(desk, plan)
         return title_of(operation)
+
+
+def proceeding(desk: Desk) -> Plan:
+    """The plan that `proceed` would finish; changes nothing. A conflict that is not settled is `Refused` here."""
+    desk = _as_called(desk)
+    operation = desk.operation()
+    fact, call, known = operation.fact("plan"), operation.fact("call") or {}, operation.fact("world")
+    if fact:
+        return Plan.from_json(fact)
+    world = World.from_json(known) if known else read_world(desk.git, desk.remote, at_s=int(call["at_s"]))
+    try:
+        settled = settled_trees(desk, operation, look_only=True)
+        with objects.scratch_objects(desk.git) as git:
+            return _build(replace(desk, git=git), str(call["verb"]), call["arguments"], world, settled)
+    except HalfWay as fault:
+        raise Refused(str(fault), remedy=fault.remedy or "settle it, or --abort") from fault
+
+
+def giving_up(desk: Desk) -> tuple[str, list[Update]]:
+    """The verb that `give_up` would give up and the references it would put back; changes nothing.
+
+    Raises `Refused` as `give_up` does.
+    """
+    desk = _as_called(desk)
+    operation = desk.operation()
+    fact = operation.fact("plan")
+    plan = Plan.from_json(fact) if fact else None
+    if plan and is_published(desk, plan):
+        raise Refused(f"{plan.title} is published already", remedy=UNDO)
+    return title_of(operation), moved_here(desk, plan) if plan else []
 
 
 def refuse_if_half_done(desk: Desk) -> None:

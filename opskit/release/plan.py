@@ -5,7 +5,7 @@ change nothing. The same references, version and moment give the same ids.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -52,12 +52,6 @@ class Plan:
         """Every reference that moves, as `{ref, old, new}`; None = does not exist. `old` is the one here, if here."""
         here = {one.ref: one for one in self.remote} | {one.ref: one for one in self.local}
         return [{"ref": one.ref, "old": one.old or None, "new": one.new or None} for one in here.values()]
-
-    def reversed(self, **changes: Any) -> "Plan":
-        """The plan that puts every reference back."""
-        local = tuple(Update(one.ref, one.new, one.old) for one in self.local)
-        remote = tuple(Update(one.ref, one.new, one.old) for one in self.remote)
-        return replace(self, local=local, remote=remote, **changes)
 
     def as_json(self) -> dict[str, Any]:
         """As plain values, for the journal and the ledger."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from opskit import transaction
+from opskit.desk import Desk
 from opskit.errors import UsageFault
 from opskit.release.plan import Kind, Plan
 from opskit.report import Report
@@ -70,24 +71,31 @@ def carry_through(
     report = Report(as_json=json)
     desk = open_desk(report)
     if abort:
-        given_up = transaction.give_up(desk)
-        report.say(f"{given_up} given up: every reference is as it was before")
-        report.result(aborted=given_up, refs=[], published=False)
+        _give_up(desk, report, dry_run=dry_run)
         return
-    if go_on:
-        plan = transaction.proceed(desk)
-    else:
-        if dry_run or asks(yes=yes):
-            plan = transaction.dry_run(desk, verb, **call)
-            _show(report, plan)
-            if dry_run:
-                report.result(dry_run=True, **_fields(plan, published=False))
-                return
-            confirm(f"Go on with {plan.title}?", yes=yes)
-        plan = transaction.run(desk, verb, **call)
+    if dry_run or (not go_on and asks(yes=yes)):
+        plan = transaction.proceeding(desk) if go_on else transaction.dry_run(desk, verb, **call)
+        _show(report, plan)
+        if dry_run:
+            report.result(dry_run=True, **_fields(plan, published=False))
+            return
+        confirm(f"Go on with {plan.title}?", yes=yes)
+    plan = transaction.proceed(desk) if go_on else transaction.run(desk, verb, **call)
     following = "; next: opskit deploy" if plan.kind in (Kind.RELEASE, Kind.HOTFIX) else ""
     report.say(f"{plan.title} is done{following}")
     report.result(**_fields(plan, published=bool(plan.remote)))
+
+
+def _give_up(desk: Desk, report: Report, *, dry_run: bool) -> None:
+    if dry_run:
+        verb, back = transaction.giving_up(desk)
+        report.say(f"{verb} would be given up; references that would move back: {len(back)}")
+        moves = [{"ref": one.ref, "old": one.old or None, "new": one.new or None} for one in back]
+        report.result(dry_run=True, aborted=verb, refs=moves, published=False)
+        return
+    verb = transaction.give_up(desk)
+    report.say(f"{verb} given up: every reference is as it was before")
+    report.result(aborted=verb, refs=[], published=False)
 
 
 def _show(report: Report, plan: Plan) -> None:

@@ -78,6 +78,22 @@ def test_abort_at_a_conflict_leaves_everything_as_before(repos: Repos) -> None:
 
 
 @pytest.mark.slow
+def test_a_dry_run_of_continue_or_abort_shows_and_does_nothing(repos: Repos) -> None:
+    project = stabilising(repos)
+    here = project.here
+    assert here.opskit("release", "--json").code == 4
+    before = here.refs()
+    assert here.opskit("release", "--continue", "--dry-run").code == 3
+    settle(here).git("add", "app.txt")
+    shown = here.opskit("release", "--continue", "--dry-run", "--json")
+    assert (shown.code, shown.json["published"]) == (0, False)
+    given_up = here.opskit("release", "--abort", "--dry-run", "--json")
+    assert (given_up.code, given_up.json["aborted"], given_up.json["refs"]) == (0, "release", [])
+    assert (here.refs(), project.remote.refs()) == (before, before)
+    done = here.opskit("release", "--continue", "--json")
+    assert (done.code, done.json["refs"]) == (0, shown.json["refs"])
+
+
 @pytest.mark.parametrize("how", ["--continue", "--abort"])
 def test_a_conflict_settled_by_hand_survives_a_kill(repos: Repos, how: str) -> None:
     for number in range(1, 18, 2):
