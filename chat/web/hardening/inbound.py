@@ -1,6 +1,7 @@
 """What arrives on a WebSocket: read in bytes, bounded, and never trusted; stands where Hypercorn's reader would."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -17,7 +18,7 @@ NOT_TEXT, NOT_UTF8, TOO_BIG, FLOODING = 1003, 1007, 1009, 4100
 class Inbox:
     """Messages of one connection that wait to be handled; bounded, and deaf once the connection is to be closed."""
 
-    __slots__ = ("_peer_closed", "_waiter", "_waiting", "_waiting_bytes", "deaf", "heard", "on_fault", "on_ping")
+    __slots__ = ("_peer_closed", "_waiter", "_waiting", "_waiting_bytes", "deaf", "heard_s", "on_fault", "on_ping")
 
     def __init__(self) -> None:
         self.on_fault: Callable[[int, str], None] = lambda _code, _reason: None
@@ -27,7 +28,7 @@ class Inbox:
         self._waiter: asyncio.Future[None] | None = None
         self._peer_closed = asyncio.Event()
         self.deaf = False  # what still comes is read and thrown away
-        self.heard = False  # anything at all since this was last reset
+        self.heard_s = time.monotonic()  # when anything at all last came
 
     async def next(self) -> bytes | None:
         """The next message; None when the connection is closed or is to be closed."""
@@ -115,7 +116,7 @@ class GuardedConnection:
         """Read what came over the wire."""
         if self.state is ConnectionState.CLOSED:
             return
-        self._inbox.heard = True
+        self._inbox.heard_s = time.monotonic()
         self._protocol.receive_data(data)
         for event in self._protocol.events():
             self._read(event)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -54,7 +55,7 @@ class Bridge(ASGIWebsocketConnection):
                 if text is None:
                     self.inbox.refuse(NOT_TEXT, "frames are text")
                 else:
-                    self.inbox.heard = True
+                    self.inbox.heard_s = time.monotonic()
                     self.inbox.put(text.encode("utf-8", "replace"))
 
     async def accept(self, inbox: Inbox, *, subprotocol: str | None, direct: bool) -> Sink:

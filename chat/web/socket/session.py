@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import time
 from datetime import UTC, datetime
 
 import structlog
@@ -33,6 +34,7 @@ NORMAL, OUR_BUG, RESTARTING = 1000, 1011, 1012
 SESSION_ENDED, TOO_MANY_CONNECTIONS, EXPIRED = 4011, 4102, 4110
 HEARTBEAT_LOST, SLOW_CONSUMER = 4201, 4208
 EVENTS_PER_READ = 200
+SILENT_BEATS = 2
 WARNING_S = 60  # before expiry
 CLOSE_S = 2.0  # for the peer to answer a close
 HELD_S = 10.0  # presence outlives a close of ours by this and the time we asked the client to wait
@@ -62,7 +64,6 @@ class Session:
         self._greeted = False
         self._timers: list[asyncio.TimerHandle] = []
         self._beat_timer: asyncio.TimerHandle | None = None
-        self._silent_beats = 0
         inbox.on_fault, inbox.on_ping = self.close, self._pong
 
     async def run(self) -> None:
@@ -229,13 +230,13 @@ class Session:
         self._watch_expiry()
 
     def _beat(self) -> None:
-        self._silent_beats = 0 if self.inbox.heard else self._silent_beats + 1
-        self.inbox.heard = False
-        if self._silent_beats >= 2:
+        beat_s, silent_s = self.site.settings.heartbeat_ms / 1000, time.monotonic() - self.inbox.heard_s
+        if silent_s >= SILENT_BEATS * beat_s:
             self.close(HEARTBEAT_LOST, "heartbeat")
             return
         self.outbox.send(control_frame(PING))
-        self._beat_timer = asyncio.get_running_loop().call_later(self.site.settings.heartbeat_ms / 1000, self._beat)
+        left_s = min(beat_s, SILENT_BEATS * beat_s - silent_s)  # given up in time, not at the beat after
+        self._beat_timer = asyncio.get_running_loop().call_later(left_s, self._beat)
 
     def _pong(self, payload: bytes) -> None:
         self.outbox.send(control_frame(PONG, payload))

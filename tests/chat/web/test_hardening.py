@@ -206,6 +206,18 @@ async def test_a_silent_peer_is_closed_4201(tmp_path: Path) -> None:
             await alive.ask("ping")
 
 
+async def test_a_peer_that_falls_silent_is_closed_two_heartbeats_after_it_was_last_heard(tmp_path: Path) -> None:
+    with running(tmp_path, CHAT_HEARTBEAT_MS="1000") as server:
+        async with Http(server) as http:
+            ann = await http.register()
+        async with raw_socket(ann) as raw:
+            raw.frame(1, b'{"type":"ping","id":"1"}')
+            await raw.answer()
+            heard_s = asyncio.get_running_loop().time()
+            assert await raw.close_code() == 4201
+            assert 1.9 < asyncio.get_running_loop().time() - heard_s < 2.6
+
+
 async def test_a_slow_reader_is_closed_4208_without_delaying_the_others(shared_server: Server) -> None:
     async with Http(shared_server) as http:
         ann, bob = await http.register(), await http.register()
