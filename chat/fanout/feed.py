@@ -7,6 +7,7 @@ from chat.fanout.subscriber import Subscriber
 from chat.protocol.events import MemberChanged, MessageSent, RoomEvent
 
 TAIL_BYTES = 32 * 1024 * 1024  # encoded events kept over all rooms of this process
+UNKNOWN_SEQ = -1  # of a room joined through a release that did not note the place in the user's own log
 TAIL_EVENTS = 1_000  # and per room: as far as a resume reaches
 
 
@@ -31,7 +32,7 @@ class Feed:
         self.room_id, self.name, self.delivered, self.seq = room_id, name, delivered, seq
         self.seen = delivered  # the highest rev known to exist; above `delivered`: the log must be read
         self.joining = 0  # the rev at which someone here joins (again); up to there the room is followed in any case
-        self.describe = False  # name and seq are not known yet; the follower fetches them before delivering
+        self.describe = False  # the name is not known yet; the follower fetches it before delivering
         self.listeners: dict[Subscriber, None] = {}
         self.late: dict[Subscriber, int] = {}  # listeners whose snapshot is ahead of `delivered`: skip up to that rev
         self.held: dict[Subscriber, int | None] = {}  # being caught up from the log; the rev of the own leave, if any

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from chat.fanout.feed import Feed
+from chat.fanout.feed import UNKNOWN_SEQ, Feed
 from chat.fanout.hub import Hub
 from chat.protocol.errors import Fault
 from chat.protocol.events import MessageSent, RoomEvent
@@ -35,6 +35,7 @@ class Follower:
         self._hub, self._log, self._room_name = hub, log, room_name
         self._wake = asyncio.Event()
         self._rung = False
+        self.failing = False  # the last round came to nothing
 
     def wake(self) -> None:
         """Delivery found a gap."""
@@ -47,7 +48,7 @@ class Follower:
         self._wake.set()
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow until cancelled; a round that fails is tried again, for whatever reason it did."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -56,9 +57,15 @@ class Follower:
                 await self.catch_up()
             except Fault as fault:
                 log.warning("follower.unavailable", code=fault.code)
-                self._rung = self._rung or everything
-                self._wake.set()
-                await asyncio.sleep(RETRY_S)
+            except Exception:  # boundary: a bug must not leave the process deaf to all others
+                log.exception("follower.failed")
+            else:
+                self.failing = False
+                continue
+            self.failing = True
+            self._rung = self._rung or everything
+            self._wake.set()
+            await asyncio.sleep(RETRY_S)
 
     async def catch_up(self) -> None:
         """One round: every stale room and user, after a ring every one, level with the log."""
@@ -67,10 +74,20 @@ class Follower:
         users = list(self._hub.users) if everything else list(self._hub.stale_users)
         for start in range(0, len(users), HEADS):
             for user_id, n in (await self._log.user_heads(users[start : start + HEADS])).items():
-                await self._user(user_id, n)
+                await self._kept_apart(self._user(user_id, n), user_id, self._hub.give_up_user)
         for start in range(0, len(rooms), HEADS):
             for room_id, head in (await self._log.room_heads(rooms[start : start + HEADS])).items():
-                await self._room(room_id, head)
+                await self._kept_apart(self._room(room_id, head), room_id, self._hub.give_up_room)
+
+    async def _kept_apart(self, reading: Awaitable[None], whose: str, give_up: Callable[[str], None]) -> None:
+        """Read one room or user; what cannot be read costs those it concerns their connections, and nobody else."""
+        try:
+            await reading
+        except Fault:
+            raise
+        except Exception:  # boundary: see above
+            log.exception("follower.given_up", id=whose)
+            give_up(whose)
 
     async def _room(self, room_id: str, head: tuple[int, int] | None) -> None:
         feed = self._hub.feeds.get(room_id)
@@ -86,8 +103,8 @@ class Follower:
             feed.name = await self._room_name(feed.room_id)
         while True:
             events = await self._log.room_events(feed.room_id, feed.delivered, PAGE)
-            if feed.describe:
-                feed.describe = False
+            feed.describe = False
+            if feed.seq == UNKNOWN_SEQ:
                 first = next((e for e in events if isinstance(e, MessageSent)), None)
                 feed.seq = first.message.seq - 1 if first is not None else (head[1] if head is not None else 0)
             before = feed.delivered

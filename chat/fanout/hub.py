@@ -1,13 +1,13 @@
 """The delivery of what was committed to those who listen on this node. Nothing here awaits, so nothing locks."""
 
-from chat.fanout.feed import Feed
+from chat.fanout.feed import UNKNOWN_SEQ, Feed
 from chat.fanout.frames import encode
 from chat.fanout.local import Local
 from chat.fanout.subscriptions import Subscriptions
 from chat.protocol.events import Event, MemberChanged, MessageSent, ReadMoved, RoomChanged, RoomEvent
 from chat.protocol.log import Committed, UserEvent, UserOp
 
-SESSION_ENDED, ACCOUNT_GONE = 4011, 4012
+OUR_BUG, SESSION_ENDED, ACCOUNT_GONE = 1011, 4011, 4012
 
 
 class Hub(Subscriptions):
@@ -68,6 +68,24 @@ class Hub(Subscriptions):
                 feed.name = event.name or feed.name
             case RoomChanged(op="delete"):
                 self.room_gone(feed)
+
+    def give_up_room(self, room_id: str) -> None:
+        """Delivery in the room went wrong: its listeners are closed, to come back and begin with what the log says."""
+        feed = self.feeds.get(room_id)
+        if feed is None:
+            return
+        for subscriber in [*feed.listeners, *feed.held]:
+            self._detach(feed, subscriber)
+            subscriber.close(OUR_BUG, "delivery failed")
+        feed.joining = 0
+        self.drop_if_idle(feed)
+
+    def give_up_user(self, user_id: str) -> None:
+        """As `give_up_room`, for all connections of one user."""
+        local = self.users.get(user_id)
+        for subscriber in local.everyone() if local is not None else ():
+            subscriber.close(OUR_BUG, "delivery failed")
+        self.stale_users.discard(user_id)
 
     def _forget_names(self) -> None:
         """Someone was erased: what is kept encoded may name them, the log no longer does."""
@@ -178,7 +196,7 @@ class Hub(Subscriptions):
                 subscriber.close(SESSION_ENDED, "session ended")
 
     def _joined(self, event: UserEvent) -> None:
-        # A room that nobody here follows yet: follow it from just before the join. Name and place come from the log.
+        # A room that nobody here follows yet: follow it from just before the join. The name comes from the log.
         room_id, rev = event.room_id, event.rev
         if room_id is None or rev is None or event.user_id not in self.users:
             return
@@ -187,17 +205,18 @@ class Hub(Subscriptions):
         if followed := self.feeds.get(room_id):
             followed.joining = max(followed.joining, rev)  # a leave still to be delivered must not end the following
             if local.joined.get(room_id, 0) < rev <= followed.delivered:
-                self._joined_before(followed, event.user_id, rev)
+                self._joined_before(followed, event.user_id, rev, read_seq=event.read_seq)
             return
-        feed = self.feeds[room_id] = Feed(room_id, name="", delivered=rev - 1, seq=event.read_seq or 0)
+        seq = UNKNOWN_SEQ if event.read_seq is None else event.read_seq
+        feed = self.feeds[room_id] = Feed(room_id, name="", delivered=rev - 1, seq=seq)
         feed.seen, feed.joining, feed.describe = rev, rev, True
         self._stale_room(feed)
 
-    def _joined_before(self, feed: Feed, user_id: str, rev: int) -> None:
+    def _joined_before(self, feed: Feed, user_id: str, rev: int, *, read_seq: int | None) -> None:
         """Let a user's connections in on a room that others' have had followed from past the join at *rev*."""
         local = self.users[user_id]
         local.joined[feed.room_id] = rev
-        feed.cursors.setdefault(user_id, feed.seq)
+        feed.cursors.setdefault(user_id, feed.seq if read_seq is None else read_seq)
         for subscriber in local.live:
             out = subscriber not in feed.listeners and subscriber not in feed.held
             if out and not self._attach(feed, subscriber, after=rev - 1):

@@ -31,8 +31,8 @@ class UserOp(StrEnum):
 class UserEvent:
     """One row of a user's own log; `n` is dense per user from 1.
 
-    JOINED and LEFT carry `room_id` and the `rev` of the room's own event; READ carries the new cursor and the
-    connection that moved it (null: HTTP); SESSION_ENDED the session.
+    JOINED and LEFT carry `room_id` and the `rev` of the room's own event, JOINED the cursor too; READ carries the new
+    cursor and the connection that moved it (null: HTTP); SESSION_ENDED the session.
     """
 
     user_id: str

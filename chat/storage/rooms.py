@@ -144,14 +144,14 @@ async def _refuse_too_many(tx: Transaction, user_id: str, max_rooms: int) -> Non
 async def _enter(tx: Transaction, room_id: str, user: User) -> None:
     """The join itself: cursor at the head, the room's event, the user's own."""
     rev = await tx.log_room(room_id, "join", user_id=user.id)
-    await tx.rows(
+    cursor = await tx.row(
         "INSERT INTO members (room_id, user_id, joined_rev, read_seq)"
-        " SELECT id, :user_id, :rev, seq FROM rooms WHERE id = :room_id",
+        " SELECT id, :user_id, :rev, seq FROM rooms WHERE id = :room_id RETURNING read_seq",
         {"room_id": room_id, "user_id": user.id, "rev": rev},
     )
     await tx.rows("UPDATE rooms SET member_count = member_count + 1 WHERE id = :id", {"id": room_id})
     tx.rooms.append(MemberChanged(room_id=room_id, rev=rev, user=user, op="join"))
-    await tx.log_user(user.id, UserOp.JOINED, room_id=room_id, rev=rev)
+    await tx.log_user(user.id, UserOp.JOINED, room_id=room_id, rev=rev, read_seq=cursor[0] if cursor else None)
 
 
 async def depart(tx: Transaction, room_id: str, user: User, *, owner_id: str | None) -> None:

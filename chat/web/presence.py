@@ -63,6 +63,9 @@ class PresenceDesk:
             except Fault as fault:
                 log.warning("presence.unavailable", code=fault.code)
                 await asyncio.sleep(RETRY_S)
+            except Exception:  # boundary: a bug must not leave everybody's presence as it is
+                log.exception("presence.failed")
+                await asyncio.sleep(RETRY_S)
             await asyncio.sleep(ROUND_S)
             await self._next_due()
 

@@ -109,7 +109,13 @@ async def _site(settings: Settings) -> AsyncIterator[Site]:
     desk = PresenceDesk(hub)
 
     def on_commit(batch: Committed) -> None:
-        hub.commit(batch)
+        try:
+            hub.commit(batch)
+        except Exception:  # boundary: what was committed is not undone; whoever may have missed some of it is closed
+            log.exception("fanout.failed")
+            for room_id in {event.room_id for event in batch.rooms}:
+                hub.give_up_room(room_id)
+            wiring.ring()
         if batch.presence:
             desk.changed()
 
@@ -123,7 +129,7 @@ async def _site(settings: Settings) -> AsyncIterator[Site]:
         chat.log.on_ring(desk.changed)
         tasks = [asyncio.create_task(follower.run()), asyncio.create_task(desk.run(chat))]
         site = Site(settings=settings, chat=chat, hub=hub, tick=tick, presence=desk)
-        site.failing = lambda: ["fanout"] if any(task.done() for task in tasks) else []
+        site.failing = lambda: ["fanout"] if follower.failing or any(task.done() for task in tasks) else []
         try:
             yield site
         finally:
@@ -144,6 +150,10 @@ class _Wiring:
     def gap(self) -> None:
         if self.follower is not None:
             self.follower.wake()
+
+    def ring(self) -> None:
+        if self.follower is not None:
+            self.follower.ring()
 
 
 async def _name(chat: Chat, room_id: str) -> str:

@@ -286,6 +286,17 @@ def test_a_join_that_the_room_was_followed_from_past_is_replayed_to_who_did_not_
     assert node.heard(ann) == [9, "notification"]
 
 
+def test_what_came_after_a_join_that_the_own_log_told_of_late_is_unread(node: Node) -> None:
+    ann = node.enter("u_ann", "ann")
+    node.hub.welcome(ann, n=1, rooms=[])
+    node.connect("u_bob", rev=7, seq=2)
+    node.hub.deliver_to_user(UserEvent(user_id="u_ann", n=2, op=UserOp.JOINED, room_id=ROOM, rev=5, read_seq=0))
+    node.hub.release(ann, ROOM, after=7)
+    node.hub.deliver(message(8, by="u_bob", seq=3))
+    node.flush()
+    assert json.loads(payload_of(node.wires[ann].frames[-1]))["unread"] == 3
+
+
 def test_a_join_that_was_heard_is_not_replayed_when_the_own_log_tells_of_it_later(node: Node) -> None:
     ann, bob = node.connect("u_ann"), node.connect("u_bob")
     node.hub.deliver(member(3, "u_ann", "leave"))

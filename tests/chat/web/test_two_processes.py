@@ -1,13 +1,15 @@
 """Two processes on one database give their users one conversation, as during every deploy."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.chat.server import QUIET, Account, Http, Server, connected, free_port, open_socket
+from tests.chat.server import QUIET, Account, Http, Server, connected, free_port, open_socket, running
 
 CROSSING_S = 2.0  # on a loaded machine; the promise, measured where nothing else runs, is 0.1
 
@@ -51,6 +53,25 @@ async def test_everything_crosses(pair: tuple[Server, Server]) -> None:
             await a.say(room_id, "gone")
             await b.nothing("message")
     print(f"a message crossed in {crossing_ms:.0f} ms")
+
+
+async def test_an_event_that_cannot_be_read_costs_its_room_its_connections_and_nobody_else(tmp_path: Path) -> None:
+    with running(tmp_path, bugs=True) as one, running(tmp_path) as two:
+        async with Http(one) as http1, Http(two) as http2:
+            ann, bob, cat = [await http1.register() for _ in range(3)]
+            spoilt, sound = await http1.create_room(ann), await http1.create_room(bob)
+            await http1.join(cat, sound["id"])
+            async with connected(ann) as a, connected(bob) as b:
+                with closing(sqlite3.connect(tmp_path / "chat.db")) as database, database:
+                    at = {"id": spoilt["id"]}
+                    database.execute("INSERT INTO room_log (room_id, rev, at_ms, op) VALUES (:id, 2, 0, 'message')", at)
+                    database.execute("UPDATE rooms SET rev = 2 WHERE id = :id", at)
+                assert (await a.closed())[0] == 1011
+                for n in range(3):
+                    await http2.send(cat, sound["id"], f"still there {n}")
+                    assert (await b.expect("message", within_s=CROSSING_S))["message"]["content"] == f"still there {n}"
+                async with connected(ann):  # from past what is spoilt
+                    assert (await http1.call("GET", "/readyz")).status_code == 200
 
 
 async def test_presence_crosses_and_a_killed_process_s_users_go_offline(tmp_path: Path) -> None:
