@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -55,11 +56,12 @@ class Server:
     data_dir: Path
     settings: dict[str, str] = field(default_factory=dict)
     python: str = sys.executable
+    trust: ssl.SSLContext | None = None  # in its certificate, if it has one
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.trust else ''}://127.0.0.1:{self.port}"
 
     @property
     def log_path(self) -> Path:
@@ -90,7 +92,7 @@ class Server:
         if self.process.poll() is not None:
             raise AssertionError(f"chat serve ended with {self.process.returncode}: {self.log()[-3000:]}")
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200
+            return httpx.get(f"{self.url}/healthz", timeout=2, verify=self.trust or True).status_code == 200
         return False
 
     def tell(self, number: int) -> None:
