@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 OPCODE_TEXT, OPCODE_PONG = 0x1, 0xA
+PING_BYTES = 2  # with no payload
 ALIVE_EVERY_S = 12.0  # a sign of life that often, whenever something is read; servers ping every 20 s
 _READ_BYTES = 256 * 1024
 
@@ -71,6 +72,7 @@ class Swarm:
         self.marker = marker
         self.clients: list[Client] = []
         self.received = 0
+        self._said_at_s = 0.0  # when anything but a ping came last (monotonic)
         self._poll = select.epoll()
         self._by_fd: dict[int, Client] = {}
         # One buffer for every read: a fresh one of this size costs more (mmap, page faults) than the read itself.
@@ -130,10 +132,9 @@ class Swarm:
         return True
 
     def settle(self, quiet_s: float = 0.3) -> None:
-        """Read until nothing has come for *quiet_s*, then forget all counts."""
-        while events := self._poll.poll(quiet_s):
-            for fd, _ in events:
-                self._read(self._by_fd[fd])
+        """Read until nothing but pings has come for *quiet_s*, then forget all counts."""
+        self._said_at_s = time.monotonic()
+        self.pump(lambda: time.monotonic() - self._said_at_s > quiet_s, deadline_s=60)
         self.reset()
 
     def reset(self) -> None:
@@ -175,6 +176,8 @@ class Swarm:
 
     def _take(self, client: Client, piece: bytes | memoryview) -> None:
         client.last_at_s = time.monotonic()
+        if len(piece) > PING_BYTES:
+            self._said_at_s = client.last_at_s
         if not client.first:
             client.first = bytes(piece)
         text = client.tail + piece
