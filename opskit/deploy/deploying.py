@@ -11,7 +11,7 @@ from opskit.deploy.operation import HalfDone, Intent, Operation, half_done
 from opskit.deploy.plan import Facts, Planned, Step
 from opskit.deploy.run import Act, Run, carry_out, finish, put_back, told
 from opskit.deploy.source import Source
-from opskit.errors import PutBack, Refused
+from opskit.errors import Bad, PutBack, Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +125,12 @@ def _follow(run: Run, rest: Sequence[Planned]) -> Run:
             f"{run.intent.version} failed while it baked ({run.verdict}); {before} is in service again",
             remedy=f"see opskit logs --target {run.context.name}; mend it and deploy again",
             fields={**run.fields, "result": "rolled_back"},
+        )
+    if run.result == "failed":
+        raise Bad(
+            f"{run.intent.version} fails its bake ({run.verdict}), and there is no release to go back to; it serves on",
+            remedy=f"see opskit logs --target {run.context.name}; mend it and deploy again",
+            fields={**run.fields, "result": "failed"},
         )
     return run
 

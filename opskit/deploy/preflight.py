@@ -3,18 +3,16 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from opskit import alerts
-from opskit.deploy import freeze, sockets, source
+from opskit.deploy import freeze, requirements, sockets, source
 from opskit.deploy.context import Context
 from opskit.deploy.control import Control
 from opskit.deploy.source import Source
 from opskit.deploy.supervisor import strays
 from opskit.errors import Refused
-from opskit.ledger import Event, Ledger
 
 SPARE_BYTES = 32 * 1024 * 1024  # logs, journal, and what the service writes while it starts
 TREE_FACTOR = 3  # the tree as an archive, unpacked, and what build adds
@@ -25,13 +23,15 @@ def check(context: Context, wanted: Source, *, break_glass: str) -> list[str]:
 
     Returns what was passed that way, for the record.
     """
-    rules = [*_frozen(context), *_requirements(context, wanted)]
+    rules = [*_frozen(context), *requirements.unmet(context, wanted)]
     blocks = [*_disk(context, wanted), *_address(context)]
     if not break_glass:
         blocks = rules + blocks
     if blocks:
-        remedy = 'in an emergency: --break-glass "why", which is recorded' if rules and not break_glass else ""
-        raise Refused("; ".join(what for what, _ in blocks), remedy=remedy or blocks[0][1])
+        remedies = [remedy for _, remedy in blocks]
+        if rules and not break_glass:
+            remedies.append('in an emergency: --break-glass "why", which is recorded')
+        raise Refused("; ".join(what for what, _ in blocks), remedy="; ".join(remedies))
     return [what for what, _ in rules]
 
 
@@ -45,48 +45,10 @@ def _frozen(context: Context) -> Iterator[tuple[str, str]]:
     hit = freeze.frozen_until(map(freeze.parse, context.target.freeze), datetime.now(UTC))
     if hit:
         window, until = hit
-        yield f'target {context.name} is frozen by "{window.text}" until {until.isoformat(timespec="minutes")}', ""
-
-
-def _requirements(context: Context, wanted: Source) -> Iterator[tuple[str, str]]:
-    checks = {"tag": _untagged, "ci": _no_green_ci, "approval": _not_approved}
-    for name in context.target.require:
-        why = checks[name](context, wanted)
-        if why:
-            yield f'target {context.name} requires "{name}": {why}', ""
-
-
-def _untagged(context: Context, wanted: Source) -> str:
-    return "" if wanted.tag else f"{wanted.commit[:12]} has no version tag ({context.config.tag_prefix}X.Y.Z)"
-
-
-def _no_green_ci(context: Context, wanted: Source) -> str:
-    if not context.config.ci.steps:
-        return ""
-    verdicts = [event.data for event in _events(context, "ci") if event.data.get("tree") == wanted.tree]
-    if not verdicts:
-        return f"no CI verdict is known for {wanted.commit[:12]}; opskit ci {wanted.commit[:12]} makes one"
-    return "" if verdicts[-1].get("verdict") == "green" else f"CI was red for {wanted.commit[:12]}"
-
-
-def _not_approved(context: Context, wanted: Source) -> str:
-    """An approval counts for the commit, and for the merge whose tree it is."""
-    approvals = [event.data for event in _events(context, "approval") if _is_of(context, event.data, wanted)]
-    if approvals and str(approvals[-1].get("verdict", "")).startswith("approve"):
-        return ""
-    return f"{'the review rejected' if approvals else 'nobody has approved'} {wanted.commit[:12]}"
-
-
-def _is_of(context: Context, data: Mapping[str, Any], wanted: Source) -> bool:
-    sha = str(data.get("sha", ""))
-    if sha == wanted.commit:
-        return True
-    tree = context.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{sha}^{{tree}}", check=False)
-    return tree.code == 0 and tree.out.decode().strip() == wanted.tree
-
-
-def _events(context: Context, kind: str) -> list[Event]:
-    return [event for event in Ledger(context.git).read() if event.kind == kind]
+        yield (
+            f'target {context.name} is frozen by "{window.text}" until {until.isoformat(timespec="minutes")}',
+            "wait until then",
+        )
 
 
 def _disk(context: Context, wanted: Source) -> Iterator[tuple[str, str]]:

@@ -41,7 +41,8 @@ class Run:
     migrated: bool = False
     schema: Schema | None = None  # what the release said of the database, once asked
     result: str = "done"
-    verdict: str = ""  # what a bake saw that ended badly
+    bake: str = ""  # the id of the bake that it began
+    verdict: str = ""  # what that saw, if it ended badly
 
     @property
     def release(self) -> Built:

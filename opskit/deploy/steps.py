@@ -8,7 +8,7 @@ from opskit import alerts
 from opskit.deploy import building, commands, environments, releases, service
 from opskit.deploy import history as histories
 from opskit.deploy.checks import Verdict
-from opskit.deploy.control import BakeState, Child, ensure_running
+from opskit.deploy.control import Bake, BakeState, Child, NotRunning, ensure_running
 from opskit.deploy.plan import Step
 from opskit.deploy.run import Act, CheckFailed, Run, finish, require
 from opskit.deploy.source import Source
@@ -140,25 +140,37 @@ def _begin_bake(run: Run) -> None:
     values = {"url": "{url}", "release_dir": directory}
     command = run.context.filled(run.context.target.smoke, key="smoke", values=values)
     run.control.bake(minutes=minutes, smoke_command=command)
+    bake = run.control.status().bake
+    run.bake = bake.id if bake else ""
 
 
 def follow_bake(run: Run, shown: Shown) -> None:
     """Wait until the bake is over; Ctrl-C detaches. What it found becomes the operation's result."""
     try:
-        while (bake := run.control.status().bake) is not None and bake.state == BakeState.BAKING:
+        while (bake := _own_bake(run)) is not None and bake.state == BakeState.BAKING:
             time.sleep(BAKE_POLL_S)
     except KeyboardInterrupt:
         shown.status, shown.detail = "warning", "detached; the supervisor goes on alone"
         raise Detached from None
-    if bake is None or bake.state == BakeState.PASSED:
-        shown.detail = f"{bake.checks} checks" if bake else ""
-    elif bake.state == BakeState.SUPERSEDED:
-        shown.status, shown.detail = "warning", "superseded by a newer deploy"
+    if bake is None or bake.state == BakeState.SUPERSEDED:
+        shown.status, shown.detail = "warning", "superseded by a newer deploy, a rollback or a stop"
         run.result = "superseded"
+    elif bake.state == BakeState.PASSED:
+        shown.detail = f"{bake.checks} checks"
     else:
-        shown.status, run.result = "failed", "rolled_back"
+        restored = bake.verdict is not None and bake.verdict.action == "rolled_back"
+        shown.status, run.result = "failed", "rolled_back" if restored else "failed"
         run.verdict = f"{bake.verdict.check}: {bake.verdict.saw}" if bake.verdict else "no verdict"
         shown.detail = run.verdict
+
+
+def _own_bake(run: Run) -> Bake | None:
+    """The bake that this operation began; None once the target has another one or is stopped."""
+    try:
+        bake = run.control.status().bake
+    except NotRunning:
+        return None
+    return bake if bake is not None and bake.id == run.bake else None
 
 
 def retire(run: Run, shown: Shown) -> None:

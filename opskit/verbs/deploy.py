@@ -74,6 +74,9 @@ def _say_what_goes(context: Context, ref: str, *, yes: bool) -> None:
 
 def _say_where(context: Context, run: Run) -> None:
     say = context.report.say
+    if run.result == "superseded":
+        say(f"{run.intent.version} was in service and is superseded; see opskit status --target {context.name}")
+        return
     status = run.control.status()
     end = "opskit stop"
     if len(context.config.targets) > 1:

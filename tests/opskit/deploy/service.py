@@ -1,6 +1,6 @@
 """A small service for deploys, standard library only: speaks the socket protocol, or takes `--port`.
 
-`fault.txt` beside it says what is wrong with this release: never_ready, crash_at_once, crash_on_coffee, answer_500,
+`fault.txt` beside it says what all is wrong with this release: never_ready, crash_at_once, crash_on_coffee, answer_500,
 wrong_version, ignore_term, leak, fill_disk, or "slow_answer".
 """
 
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-FAULT = (HERE / "fault.txt").read_text(encoding="utf-8").strip()
+FAULT = (HERE / "fault.txt").read_text(encoding="utf-8").split()
 VERSION = os.environ.get("OPSKIT_VERSION", "")
 HOARD: list[bytes] = []
 
@@ -21,20 +21,20 @@ HOARD: list[bytes] = []
 def reply(path: str) -> tuple[str, str]:
     """Status line and body for a path."""
     if path == "/version":
-        version = "9.9.9" if FAULT == "wrong_version" else VERSION
+        version = "9.9.9" if "wrong_version" in FAULT else VERSION
         return "200 OK", json.dumps({"version": version, "commit": os.environ.get("OPSKIT_COMMIT", "")})
-    if path == "/coffee" and FAULT == "crash_on_coffee":
+    if path == "/coffee" and "crash_on_coffee" in FAULT:
         os._exit(139)
-    if path == "/coffee" and FAULT == "answer_500":
+    if path == "/coffee" and "answer_500" in FAULT:
         return "500 Internal Server Error", "no"
-    if path == "/coffee" and FAULT == "leak":
+    if path == "/coffee" and "leak" in FAULT:
         HOARD.append(bytes(1 << 28))
         os._exit(137)
-    if path == "/coffee" and FAULT == "fill_disk":
+    if path == "/coffee" and "fill_disk" in FAULT:
         with Path(os.environ["DATA_DIR"], "filler").open("wb", buffering=0) as file:
             while file.write(bytes(1 << 20)):
                 pass
-    if path == "/readyz" and FAULT == "not_healthy":
+    if path == "/readyz" and "not_healthy" in FAULT:
         return "503 Service Unavailable", json.dumps({"failing": ["database"]})
     return "200 OK", f"{VERSION} {os.getpid()}"
 
@@ -71,8 +71,8 @@ class Public:
 
 
 async def main() -> None:
-    print(f"service {VERSION} starts, fault {FAULT!r}", flush=True)
-    if FAULT == "crash_at_once":
+    print(f"service {VERSION} starts, fault {' '.join(FAULT)!r}", flush=True)
+    if "crash_at_once" in FAULT:
         sys.exit("cannot open the database")
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     if "--port" in sys.argv:
@@ -84,8 +84,8 @@ async def main() -> None:
         await asyncio.start_server(serve, sock=private)
         loop.add_signal_handler(signal.SIGUSR1, lambda: loop.create_task(public.accept()))
         loop.add_signal_handler(signal.SIGUSR2, public.park)
-    loop.add_signal_handler(signal.SIGTERM, (lambda: None) if FAULT == "ignore_term" else over.set)
-    if FAULT != "never_ready" and "NOTIFY_SOCKET" in os.environ:
+    loop.add_signal_handler(signal.SIGTERM, (lambda: None) if "ignore_term" in FAULT else over.set)
+    if "never_ready" not in FAULT and "NOTIFY_SOCKET" in os.environ:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.connect(os.environ["NOTIFY_SOCKET"])
             notify.send(b"READY=1")
