@@ -1,5 +1,6 @@
 """`chat serve`: the options are the settings; the serving itself is in `chat.web.serve`."""
 
+import gc
 import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ def _serve(**options: str | None) -> None:
     Example: chat serve --bind 127.0.0.1:8000 --data-dir ./data
     """
     settings = settings_of(**options)
+    gc.disable()  # until it serves: imports leave no garbage, and looking for it takes a sixth of the start
     from chat.web.serve import run as serve  # the server is heavy: `--help` must not wait for it
 
     raise typer.Exit(serve(settings))
