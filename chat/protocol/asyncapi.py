@@ -15,7 +15,7 @@ CLOSE_CODES = {
     1009: "frame too big",
     1011: "our bug",
     1012: "restarting; reason: reconnect_after_ms=N",
-    4000: "protocol: 100 frames in a row answered with re:null",
+    4000: "protocol: a broken frame, or 100 frames in a row answered with re:null",
     4011: "session ended",
     4012: "account gone",
     4100: "flooding",

@@ -12,6 +12,7 @@ from chat.protocol.errors import Fault
 from chat.web.call import MAX_BODY_BYTES
 from chat.web.hardening.inbound import Inbox
 from chat.web.hardening.patience import PatientConnection
+from chat.web.headers import API_POLICY, HEADERS
 from chat.web.problems import of_bug, of_http_exception
 from chat.web.routes import ROUTES
 from chat.web.routing import refused, register
@@ -22,15 +23,6 @@ from chat.web.socket.session import Session
 from chat.web.static import add_client
 
 log = structlog.get_logger()
-
-API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 def create_app(site: Site, *, static: Path | None = None) -> Quart:
@@ -96,5 +88,8 @@ async def _socket(site: Site, asked: Websocket) -> Response | None:
     inbox = Inbox()
     subprotocol = chosen_subprotocol(asked.requested_subprotocols)
     sink = await bridge.accept(inbox, subprotocol=subprotocol, direct=site.settings.direct_writes)
-    await Session(site, who, bridge, inbox=inbox, sink=sink).run()
+    if sink is not None:
+        session = Session(site, who, bridge, inbox=inbox, sink=sink)
+        await bridge.hear()
+        await session.run()
     return None

@@ -26,6 +26,17 @@ def incident() -> str:
 
 def problem(fault: Fault, *, failing: list[str] | None = None) -> Response:
     """*fault* as an answer."""
+    status, body = problem_body(fault, failing=failing)
+    response = Response(body, status, content_type=MEDIA_TYPE)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if fault.retry_after_ms is not None:
+        response.headers["Retry-After"] = str(math.ceil(fault.retry_after_ms / 1000))
+    return response
+
+
+def problem_body(fault: Fault, *, failing: list[str] | None = None) -> tuple[int, bytes]:
+    """The status of *fault*'s answer, and its body."""
     code = Code(fault.code)
     meaning = MEANINGS[code]
     body = Problem(
@@ -38,12 +49,7 @@ def problem(fault: Fault, *, failing: list[str] | None = None) -> Response:
         retry_after_ms=fault.retry_after_ms if fault.retry_after_ms is not None else UNSET,
         failing=failing if failing is not None else UNSET,
     )
-    response = Response(msgspec.json.encode(body), meaning.status, content_type=MEDIA_TYPE)
-    if meaning.status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    if fault.retry_after_ms is not None:
-        response.headers["Retry-After"] = str(math.ceil(fault.retry_after_ms / 1000))
-    return response
+    return meaning.status, msgspec.json.encode(body)
 
 
 def of_http_exception(error: HTTPException) -> Response:

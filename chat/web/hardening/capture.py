@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, cast
 
 from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.events import RawData
 from hypercorn.protocol.events import Data
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import Handshake, WSStream
@@ -20,6 +21,20 @@ def stream_of(send: Send) -> WSStream | None:
     """The Hypercorn stream whose bound method *send* is; None under another server."""
     owner = getattr(send, "__self__", None)
     return owner if isinstance(owner, WSStream) else None
+
+
+async def hear(send: Send) -> None:
+    """Read what the peer sent before the handshake was answered."""
+    stream = stream_of(send)
+    protocol = getattr(stream.send, "__self__", None) if stream is not None else None
+    if isinstance(protocol, H11Protocol):
+        await protocol.handle(RawData(b""))
+
+
+def is_over(send: Send) -> bool:
+    """Whether Hypercorn has ended the connection whose *send* this is, and takes what is sent for nothing."""
+    stream = stream_of(send)
+    return stream is not None and stream.closed
 
 
 def transport_of(send: Send) -> Transport | None:
@@ -68,8 +83,8 @@ def faults() -> list[str]:
     expected = {
         Handshake: ("accept", "is_valid"),
         WSStream: ("handle", "app_send", "_handle_events"),
-        H11Protocol: ("stream_send",),
-        TCPServer: ("protocol_send", "run"),
+        H11Protocol: ("stream_send", "_create_stream", "_check_protocol", "_send_error_response", "_close_stream"),
+        TCPServer: ("protocol_send", "run", "_read_data"),
         Connection: ("receive_data", "events", "send"),
     }
     return [

@@ -12,7 +12,7 @@ MAX_FRAME_BYTES = 64 * 1024
 MAX_WAITING_FRAMES = 4_096
 MAX_WAITING_BYTES = 1024 * 1024
 
-NOT_TEXT, NOT_UTF8, TOO_BIG, FLOODING = 1003, 1007, 1009, 4100
+NOT_TEXT, NOT_UTF8, TOO_BIG, PROTOCOL, FLOODING = 1003, 1007, 1009, 4000, 4100
 
 
 class Inbox:
@@ -138,7 +138,10 @@ class GuardedConnection:
             case Ping():
                 self._inbox.ping(bytes(event.payload))
             case CloseConnection() if self.state is ConnectionState.OPEN:  # wsproto's way to report a broken frame
-                self._inbox.refuse(int(event.code), "not UTF-8" if event.code == NOT_UTF8 else "bad frame")
+                if event.code == NOT_UTF8:
+                    self._inbox.refuse(NOT_UTF8, "not UTF-8")
+                else:  # its word would be 1002 (RFC 6455 section 7.4.1), the contract's is 4000
+                    self._inbox.refuse(PROTOCOL, f"broken frame: {event.reason}")
             case CloseConnection():
                 self._inbox.peer_closed()
 

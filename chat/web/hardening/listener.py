@@ -19,6 +19,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import Framework
 from hypercorn.utils import wrap_app
 
+from chat.web.hardening.requests import Careful
 from chat.web.hardening.sockets import tune
 from chat.web.waiting import until
 
@@ -34,7 +35,6 @@ def config() -> Config:
     settings = Config()
     settings.keep_alive_timeout = 15
     settings.keep_alive_max_requests = 100_000
-    settings.h11_max_incomplete_size = 32 * 1024
     settings.include_server_header = False
     settings.accesslog = None
     settings.errorlog = logging.getLogger("hypercorn.error")  # what the application let escape
@@ -43,9 +43,11 @@ def config() -> Config:
 
 
 class Connection(TCPServer):
-    """Hypercorn's connection, but gone when the peer is: not only when its keep-alive timer has run out."""
+    """Hypercorn's connection, but careful with requests, and gone when the peer is: not only when its timer ran out."""
 
     async def _read_data(self) -> None:
+        if isinstance(self.protocol.protocol, H11Protocol):
+            self.protocol.protocol = Careful.instead_of(self.protocol, reader=self.reader, writer=self.writer)
         await super()._read_data()
         await self.idle_task.stop()
 

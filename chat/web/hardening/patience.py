@@ -4,8 +4,11 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+from quart import Quart
 from quart.asgi import ASGIHTTPConnection
+
+from chat.web.hardening.targets import routed
 
 KEEP_BYTES = 128 * 1024  # of a body; beyond the size limit nobody looks at it
 LINGER_S, LINGER_BYTES = 2.0, 8 * 1024 * 1024
@@ -40,6 +43,9 @@ class Intake:
 
 class PatientConnection(ASGIHTTPConnection):
     """Quart's connection, with an `Intake` before it and the end of a refusal held back until the request is in."""
+
+    def __init__(self, app: Quart, scope: HTTPScope) -> None:
+        super().__init__(app, routed(scope))
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve one exchange."""

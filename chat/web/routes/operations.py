@@ -10,7 +10,7 @@ from chat.protocol.errors import Code, InvalidField, Unauthorized, Unavailable
 from chat.web.call import Call, json_document, ok
 from chat.web.peers import bearer_of, is_local
 from chat.web.problems import problem
-from chat.web.routing import Route
+from chat.web.routing import Route, refused
 
 
 async def healthz(_: Call) -> Response:
@@ -37,7 +37,11 @@ async def version(call: Call) -> Response:
 
 async def not_upgraded(_: Call) -> Response:
     """GET /chat without an upgrade"""
-    raise InvalidField("Upgrade", "this is a WebSocket address: connect with Upgrade: websocket")
+    response = refused(
+        InvalidField("Upgrade", "this is a WebSocket address: connect with a handshake of version 13 (RFC 6455)")
+    )
+    response.headers["Sec-WebSocket-Version"] = "13"
+    return response
 
 
 async def measured(call: Call) -> Response:

@@ -10,9 +10,10 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketSco
 from quart import Quart
 from quart.asgi import ASGIWebsocketConnection
 
-from chat.web.hardening.capture import Sink, guard, sink_for
+from chat.web.hardening.capture import Sink, guard, hear, is_over, sink_for
 from chat.web.hardening.inbound import NOT_TEXT, Inbox
 from chat.web.hardening.outbound import Send
+from chat.web.hardening.targets import routed
 
 KEY = "chat.bridge"
 
@@ -24,7 +25,7 @@ class Bridge(ASGIWebsocketConnection):
     """
 
     def __init__(self, app: Quart, scope: WebsocketScope) -> None:
-        super().__init__(app, scope)
+        super().__init__(app, routed(scope))
         cast("dict[str, Any]", self.scope)[KEY] = self
         self.inbox: Inbox | None = None
         self.gone = False
@@ -58,16 +59,20 @@ class Bridge(ASGIWebsocketConnection):
                     self.inbox.heard_s = time.monotonic()
                     self.inbox.put(text.encode("utf-8", "replace"))
 
-    async def accept(self, inbox: Inbox, *, subprotocol: str | None, direct: bool) -> Sink:
-        """Complete the upgrade: what arrives goes to *inbox*, what leaves to the sink returned."""
+    async def accept(self, inbox: Inbox, *, subprotocol: str | None, direct: bool) -> Sink | None:
+        """Complete the upgrade: what arrives goes to *inbox*, what leaves to the sink returned; None: the peer left."""
         send = self._asgi_send
         self.inbox = inbox
         guard(send, inbox)
         self._accepted = True
         await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
-        if self.gone:
-            inbox.peer_closed()
+        if self.gone or is_over(send):
+            return None
         return sink_for(send, direct=direct)
+
+    async def hear(self) -> None:
+        """Let the inbox, whose owner now listens, have what the peer was too eager to wait with."""
+        await hear(self._asgi_send)
 
     async def close(self, code: int, reason: str) -> None:
         """Send the close frame; may wait for a peer that does not read."""

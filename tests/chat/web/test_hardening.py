@@ -107,10 +107,18 @@ async def test_compression_is_never_negotiated(ann: Account) -> None:
         (2, b"binary", 1003),
         (2, b"", 1003),
         (1, b'{"id":"\xff"}', 1007),
+        (8, b"\x03\xe8\xff", 1007),
         (1, b"x" * 65537, 1009),
         (1, "é".encode() * 32769, 1009),
     ],
-    ids=["binary", "empty binary", "not UTF-8", "too long", "too long in bytes, not in characters"],
+    ids=[
+        "binary",
+        "empty binary",
+        "not UTF-8",
+        "a reason not UTF-8",
+        "too long",
+        "too long in bytes, not in characters",
+    ],
 )
 async def test_a_frame_that_is_not_allowed_closes_with_its_code(
     ann: Account, opcode: int, payload: bytes, code: int
@@ -118,6 +126,41 @@ async def test_a_frame_that_is_not_allowed_closes_with_its_code(
     async with raw_socket(ann) as raw:
         raw.frame(opcode, payload)
         assert await raw.close_code() == code
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"\xc1\x80" + bytes(4),
+        b"\xa1\x80" + bytes(4),
+        b"\x91\x80" + bytes(4),
+        b"\x83\x80" + bytes(4),
+        b"\x8f\x80" + bytes(4),
+        b"\x09\x80" + bytes(4),
+        b"\x89\xfe\x00\x7e" + bytes(4 + 126),
+        b"\x81\x01x",
+        b"\x80\x80" + bytes(4),
+        b"\x01\x80" + bytes(4) + b"\x81\x80" + bytes(4),
+        b"\x81\xfe\x00\x01" + bytes(5),
+        b"\x81\xff" + b"\xff" * 8 + bytes(4),
+        b"\x88\x81" + bytes(5),
+        b"\x88\x82" + bytes(4) + (1005).to_bytes(2, "big"),
+        b"\x88\x82" + bytes(4) + (999).to_bytes(2, "big"),
+    ],
+    ids=[
+        *("RSV1", "RSV2", "RSV3", "opcode 3", "opcode 15", "fragmented ping", "long ping", "unmasked"),
+        *("nothing to continue", "text in a text", "overlong length", "negative length"),
+        *("close of one byte", "close 1005", "close 999"),
+    ],
+)
+async def test_a_broken_frame_closes_4000_and_says_why(ann: Account, broken: bytes) -> None:
+    async with raw_socket(ann) as raw:
+        raw.writer.write(broken)
+        async with asyncio.timeout(20):
+            while (frame := await raw.received())[0] != 8:
+                pass
+        assert int.from_bytes(frame[1][:2], "big") == 4000
+        assert frame[1][2:].startswith(b"broken frame: ")
 
 
 async def test_a_frame_of_exactly_64_kib_is_answered(ann: Account) -> None:
