@@ -1,11 +1,17 @@
 """What the server counts, for Prometheus. One registry a process; label values come from closed lists."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import asyncio
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 REGISTRY = CollectorRegistry()
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
+ProcessCollector(registry=REGISTRY)  # memory, descriptors, CPU
+tasks = Gauge(
+    "chat_tasks", "Tasks of the event loop: what is under way, and what has been forgotten", registry=REGISTRY
+)
 connections = Gauge("chat_connections", "Open WebSockets", registry=REGISTRY)
 deliveries = Counter("chat_deliveries", "Message events handed to connections", registry=REGISTRY)
 send_to_deliver = Histogram(
@@ -31,5 +37,6 @@ batch_seconds = Histogram("chat_writer_batch_seconds", "Time per commit", bucket
 
 
 def exposition() -> bytes:
-    """All of it, as Prometheus reads it."""
+    """All of it, as Prometheus reads it; called in the event loop, whose tasks it counts."""
+    tasks.set(len(asyncio.all_tasks()))
     return generate_latest(REGISTRY)
