@@ -2,12 +2,14 @@
 
 import secrets
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from smoke.api import Answer, Http
 from smoke.expect import CheckFailed, same
 from smoke.wire import Socket
+
+Found = TypeVar("Found")
 
 
 class Person:
@@ -59,6 +61,11 @@ class Visit:
         self._account = account
         self._rooms: dict[str, Person] = {}
         self._people: list[Person] = []
+        self._beside = ThreadPoolExecutor(2)
+
+    def meanwhile(self, act: Callable[..., Found], *arguments: Any) -> Future[Found]:
+        """Do *act* beside the checks; `leave` waits for it."""
+        return self._beside.submit(act, *arguments)
 
     def arrive(self) -> tuple[Person, Person]:
         """Sign two people in: registered anew (one with a name beyond ASCII), or the given account twice."""
@@ -106,13 +113,15 @@ class Visit:
         """Remove the rooms this visit made; raises `CheckFailed` if one stays."""
         _raise_first([fault for room_id in list(self._rooms) for fault in _attempt(self._remove_room, room_id)])
 
-    def erase(self, person: Person) -> None:
-        """Erase one person's account before the end; raises `CheckFailed` if it stays."""
-        person.erase()
-        self._people.remove(person)
+    def erase(self, *people: Person) -> None:
+        """Erase these accounts before the end; raises `CheckFailed` if one stays."""
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(Person.erase, people))
+        self._people = [person for person in self._people if person not in people]
 
     def leave(self) -> None:
         """Remove rooms, then accounts (a given account stays, signed out); raises `CheckFailed` if something stays."""
+        self._beside.shutdown()
         faults = [fault for room_id in list(self._rooms) for fault in _attempt(self._remove_room, room_id)]
         people, self._people = self._people, []
         remove = self._sign_out if self.single else Person.erase

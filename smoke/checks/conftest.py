@@ -1,12 +1,13 @@
 """What the checks share: the visit, its two people, and a room with an emoji in its name that both are in."""
 
-import unicodedata
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from smoke.api import Http
+from smoke.errands import Errands
 from smoke.run import Recorder
 from smoke.visit import Person, Visit
 from smoke.wire import Socket
@@ -30,10 +31,22 @@ def outsider(visit: Visit) -> Iterator[Http]:
     client.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def arrival(visit: Visit) -> Future[tuple[Person, Person]]:
+    """Two people signing in while the first checks, which need nobody, are made."""
+    return visit.meanwhile(visit.arrive)
+
+
 @pytest.fixture(scope="session")
-def people(visit: Visit) -> tuple[Person, Person]:
-    """Two people, signed in."""
-    return visit.arrive()
+def errands(visit: Visit, arrival: Future[tuple[Person, Person]]) -> Errands:
+    """What is under way for the two beside other checks."""
+    return Errands.begin(visit, *arrival.result())
+
+
+@pytest.fixture(scope="session")
+def people(arrival: Future[tuple[Person, Person]], errands: Errands) -> tuple[Person, Person]:
+    """Two people, signed in; their errands begin with them."""
+    return arrival.result()
 
 
 @pytest.fixture
@@ -49,10 +62,9 @@ def zoe(people: tuple[Person, Person]) -> Person:
 
 
 @pytest.fixture(scope="session")
-def second_session(visit: Visit, people: tuple[Person, Person]) -> Iterator[Person]:
+def second_session(errands: Errands) -> Iterator[Person]:
     """The second of the two once more, signed in with another spelling of the name."""
-    again = Person(visit.url, unicodedata.normalize("NFD", people[1].username), people[1].password)
-    again.login()
+    again = errands.second_session.result()
     yield again
     again.http.close()
 

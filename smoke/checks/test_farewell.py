@@ -10,8 +10,9 @@ def test_erased_account(visit: Visit, ada: Person, zoe: Person) -> None:
     """an account is erased, and its token ends with it"""
     visit.remove_rooms()
     zoe.http.delete("/me", {}).must_be_problem(400, "missing_field", field="password")
-    visit.erase(zoe)
-    zoe.http.get("/me").must_be_problem(401, "unauthorized")
+    visit.erase(ada, zoe)
+    for person in (ada, zoe):
+        person.http.get("/me").must_be_problem(401, "unauthorized")
 
 
 def test_nothing_is_left(visit: Visit) -> None:
