@@ -18,7 +18,7 @@ NOT_TEXT, NOT_UTF8, TOO_BIG, PROTOCOL, FLOODING = 1003, 1007, 1009, 4000, 4100
 class Inbox:
     """Messages of one connection that wait to be handled; bounded, and deaf once the connection is to be closed."""
 
-    __slots__ = ("_peer_closed", "_waiter", "_waiting", "_waiting_bytes", "deaf", "heard_s", "on_fault", "on_ping")
+    __slots__ = ("_waiter", "_waiting", "_waiting_bytes", "deaf", "heard_s", "is_peer_closed", "on_fault", "on_ping")
 
     def __init__(self) -> None:
         self.on_fault: Callable[[int, str], None] = lambda _code, _reason: None
@@ -26,20 +26,16 @@ class Inbox:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._peer_closed = asyncio.Event()
+        self.is_peer_closed = False
         self.deaf = False  # what still comes is read and thrown away
         self.heard_s = time.monotonic()  # when anything at all last came
 
     async def next(self) -> bytes | None:
         """The next message; None when the connection is closed or is to be closed."""
         while not self._waiting:
-            if self.deaf or self._peer_closed.is_set():
+            if self.deaf or self.is_peer_closed:
                 return None
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._news()
         if self.deaf:
             return None
         message = self._waiting.popleft()
@@ -78,17 +74,21 @@ class Inbox:
 
     def peer_closed(self) -> None:
         """The peer's close frame, or the end of its connection."""
-        self._peer_closed.set()
+        self.is_peer_closed = True
         self._wake()
 
-    @property
-    def is_peer_closed(self) -> bool:
-        """Whether the peer has closed its side."""
-        return self._peer_closed.is_set()
-
     async def until_peer_closed(self) -> None:
-        """Wait for the peer's side to be closed."""
-        await self._peer_closed.wait()
+        """Wait for the peer's side to be closed; not while another waits in `next`."""
+        while not self.is_peer_closed:
+            await self._news()
+
+    async def _news(self) -> None:
+        # A future for as long as one waits: an Event would take 0.8 KiB of every connection.
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

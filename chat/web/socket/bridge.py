@@ -16,6 +16,7 @@ from chat.web.hardening.outbound import Send
 from chat.web.hardening.targets import routed
 
 KEY = "chat.bridge"
+_UNUSED: "asyncio.Queue[Any]" = asyncio.Queue()  # Quart makes one (2.2 KiB) for each connection; the inbox stands in
 
 
 class Bridge(ASGIWebsocketConnection):
@@ -26,6 +27,7 @@ class Bridge(ASGIWebsocketConnection):
 
     def __init__(self, app: Quart, scope: WebsocketScope) -> None:
         super().__init__(app, routed(scope))
+        self.queue = _UNUSED
         cast("dict[str, Any]", self.scope)[KEY] = self
         self.inbox: Inbox | None = None
         self.gone = False

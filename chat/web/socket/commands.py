@@ -38,18 +38,7 @@ class Commands:
         self._nameless = 0  # frames in a row without a usable id
         self._refused = 0  # commands in a row over the rate
         self._under_way = 0
-        self._settled = asyncio.Event()
-        self._acts: dict[type[commands.Body], Callable[[Any], Awaitable[bytes | None]]] = {
-            commands.SendMessage: self._send,
-            commands.React: partial(self._react, session.site.chat.reactions.add),
-            commands.Unreact: partial(self._react, session.site.chat.reactions.remove),
-            commands.View: self._view,
-            commands.Read: self._read,
-            commands.StartTyping: self._typing,
-            commands.Resume: self._resume,
-            commands.Auth: self._auth,
-            commands.Ping: self._ping,
-        }
+        self._settled: asyncio.Future[None] | None = None  # somebody waits for a send under way
 
     async def handle(self, raw: bytes) -> None:
         """Carry out one frame and answer it; only a bug raises."""
@@ -64,7 +53,7 @@ class Commands:
             self._judge(command)
             if not isinstance(command, commands.SendMessage):
                 await self.settled()
-            answer = await self._acts[type(command)](command)
+            answer = await ACTS[type(command)](self, command)
         except Fault as fault:
             await self.settled()
             answer = refusal(command.id, fault)
@@ -93,8 +82,14 @@ class Commands:
     async def settled(self) -> None:
         """Wait until every send under way is answered."""
         while self._under_way:
-            self._settled.clear()
-            await self._settled.wait()
+            await self._one_settled()
+
+    async def _one_settled(self) -> None:
+        self._settled = asyncio.get_running_loop().create_future()
+        try:
+            await self._settled
+        finally:
+            self._settled = None
 
     # Sending: queued in order, answered by the writer in that order, before the event goes out.
 
@@ -102,8 +97,7 @@ class Commands:
         session, started = self._session, time.perf_counter()
         session.site.message_rate.check(session.who.user_id, session.site.loop_time())
         while self._under_way >= WINDOW:
-            self._settled.clear()
-            await self._settled.wait()
+            await self._one_settled()
         future = session.site.chat.messages.submit(
             session.who,
             command.room_id,
@@ -125,14 +119,17 @@ class Commands:
 
     def _done(self, re: str, future: "asyncio.Future[Sent]") -> None:
         self._under_way -= 1
-        self._settled.set()
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
         error = None if future.cancelled() else future.exception()
         if error is not None and not isinstance(error, Fault):
             self._answer(refusal(re, of_bug(error, where="message")))
 
     # The others: one at a time.
 
-    async def _react(self, act: Callable[..., Awaitable[Reacted]], command: commands.React | commands.Unreact) -> None:
+    async def _react(self, command: commands.React | commands.Unreact) -> None:
+        reactions = self._session.site.chat.reactions
+        act = reactions.add if isinstance(command, commands.React) else reactions.remove
         acknowledge = partial(self._reacted, command.id)
         await act(self._session.who, command.message_id, command.emoji, acknowledge=acknowledge)
 
@@ -173,3 +170,16 @@ class Commands:
 
     async def _ping(self, command: commands.Ping) -> bytes:
         return encode(Pong(re=command.id))
+
+
+ACTS: dict[type[commands.Body], Callable[[Commands, Any], Awaitable[bytes | None]]] = {
+    commands.SendMessage: Commands._send,
+    commands.React: Commands._react,
+    commands.Unreact: Commands._react,
+    commands.View: Commands._view,
+    commands.Read: Commands._read,
+    commands.StartTyping: Commands._typing,
+    commands.Resume: Commands._resume,
+    commands.Auth: Commands._auth,
+    commands.Ping: Commands._ping,
+}

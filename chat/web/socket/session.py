@@ -62,7 +62,7 @@ class Session:
         self._hold_s = 0.0  # how long the user still counts as online after the end
         self._closing: tuple[int, str] | None = None
         self._greeted = False
-        self._timers: list[asyncio.TimerHandle] = []
+        self._expiry_timer: asyncio.TimerHandle | None = None
         self._beat_timer: asyncio.TimerHandle | None = None
         inbox.on_fault, inbox.on_ping = self.close, self._pong
 
@@ -198,7 +198,7 @@ class Session:
     def _leave(self) -> None:
         for task in self._replays:
             task.cancel()
-        for timer in (*self._timers, self._beat_timer):
+        for timer in (self._expiry_timer, self._beat_timer):
             if timer is not None:
                 timer.cancel()
         if self._closing is None:
@@ -242,16 +242,15 @@ class Session:
         self.outbox.send(control_frame(PONG, payload))
 
     def _watch_expiry(self) -> None:
-        loop, left_s = asyncio.get_running_loop(), self.who.expires_at - self.site.now()
-        for timer in self._timers:
-            timer.cancel()
-        self._timers = [
-            loop.call_later(max(0.0, left_s - WARNING_S), self._warn),
-            loop.call_later(left_s + self.site.settings.auth_grace_s, self.close, EXPIRED, "token expired"),
-        ]
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
+        left_s = self.who.expires_at - self.site.now()
+        self._expiry_timer = asyncio.get_running_loop().call_later(max(0.0, left_s - WARNING_S), self._warn)
 
     def _warn(self) -> None:
         self.outbox.send(encode(AuthExpiring(expires_at=timestamp(self.who.expires_at))))
+        left_s = self.who.expires_at - self.site.now() + self.site.settings.auth_grace_s
+        self._expiry_timer = asyncio.get_running_loop().call_later(left_s, self.close, EXPIRED, "token expired")
 
     def require_token(self) -> None:
         """Raise `TokenExpired` once the access token has run out."""
