@@ -4,17 +4,15 @@ A verb lives in `opskit/verbs/<module>.py` as a Typer app named `app`. An app wi
 an app with several is a group (`opskit hotfix start`).
 """
 
-import os
-import signal
 import sys
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from opskit.errors import Exit, OpskitError
+from opskit.errors import Exit, OpskitError, Refused
 from opskit.report import Report
 
 
@@ -98,21 +96,43 @@ def opskit(
     """
 
 
+# What typer raises for a wrong call: the base of all such errors, in the click that it brings or depends on.
+_WRONG_CALL = cast("type[Exception]", typer.BadParameter.__bases__[0])
+
+
 def main() -> None:
-    """Run one command and leave with its exit code; an `OpskitError` becomes one sentence, never a traceback."""
+    """Run one command and leave with its exit code; what goes wrong becomes one sentence, never a traceback."""
     as_json = "--json" in sys.argv
     try:
-        app(prog_name="opskit")
+        code = app(prog_name="opskit", standalone_mode=False)
     except OpskitError as error:
-        report = Report(as_json=as_json)
-        print(f"opskit: {error}", file=sys.stderr)
-        if error.remedy:
-            print(f"        {error.remedy}", file=sys.stderr)
-        report.result(**error.fields, error=str(error), remedy=error.remedy, exit_code=int(error.exit_code))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+        _tell(error, as_json=as_json)
+        code = error.exit_code
+    except _WRONG_CALL as error:
+        code = _show_usage(error, as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
         print("opskit: interrupted", file=sys.stderr)
-        sys.exit(Exit.INTERRUPTED)
-    except BrokenPipeError:  # `opskit logs | head`: die of it quietly, as other tools do
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGPIPE)
+        code = Exit.INTERRUPTED
+    except OSError as fault:  # the machine's own refusals: a full disk, no permission
+        where = f" ({fault.filename})" if fault.filename else ""
+        refused = Refused(f"{fault.strerror or fault}{where}", remedy="mend that; opskit status shows how things stand")
+        _tell(refused, as_json=as_json)
+        code = refused.exit_code
+    sys.exit(code if isinstance(code, int) else Exit.DONE)
+
+
+def _tell(error: OpskitError, *, as_json: bool) -> None:
+    print(f"opskit: {error}", file=sys.stderr)
+    if error.remedy:
+        print(f"        {error.remedy}", file=sys.stderr)
+    fields = {"error": str(error), "remedy": error.remedy, "exit_code": int(error.exit_code)}
+    Report(as_json=as_json).result(**error.fields, **fields)
+
+
+def _show_usage(error: Any, *, as_json: bool) -> int:
+    """A call that cannot be parsed, as click shows it; returns the exit code."""
+    error.show()
+    remedy = f"{error.ctx.command_path if error.ctx else 'opskit'} --help"
+    code = int(error.exit_code)
+    Report(as_json=as_json).result(error=error.format_message(), remedy=remedy, exit_code=code)
+    return code

@@ -1,6 +1,7 @@
 """What a command prints: people's text and progress, or JSON for scripts; never both on stdout."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -18,10 +19,15 @@ class Report:
         self.as_json = as_json
         self._out = out or sys.stdout
         self._people = (err or sys.stderr) if as_json else self._out
+        self._unread_is_fine = False
+
+    def go_on_unread(self) -> None:
+        """From here on a reader that goes away (`| head`) does not end the command: it is changing something."""
+        self._unread_is_fine = True
 
     def say(self, text: str = "") -> None:
         """Print a line for people."""
-        print(text, file=self._people, flush=True)
+        self._print(text, self._people)
 
     def warn(self, text: str) -> None:
         """Print a warning for people."""
@@ -35,7 +41,7 @@ class Report:
     def line(self, **fields: Any) -> None:
         """Print one JSON line, for commands that stream; says nothing to people."""
         if self.as_json:
-            print(json.dumps(fields, ensure_ascii=False), file=self._out, flush=True)
+            self._print(json.dumps(fields, ensure_ascii=False), self._out)
 
     @contextmanager
     def step(self, name: str) -> Iterator["Step"]:
@@ -43,7 +49,7 @@ class Report:
         step = Step(name)
         live = self._people.isatty()
         if live:
-            print(f"… {name}", end="\r", file=self._people, flush=True)
+            self._print(f"… {name}", self._people, end="\r")
         try:
             yield step
         except BaseException:
@@ -55,6 +61,16 @@ class Report:
             detail = f": {step.detail}" if step.detail else ""
             clear = "\x1b[2K" if live else ""
             self.say(f"{clear}{self._mark(step.status)} {name}{detail}{took}")
+
+    def _print(self, text: str, file: TextIO, *, end: str = "\n") -> None:
+        try:
+            print(text, file=file, end=end, flush=True)
+        except BrokenPipeError:
+            if not self._unread_is_fine:
+                raise
+            nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(nowhere, file.fileno())
+            os.close(nowhere)
 
     def _mark(self, status: str) -> str:
         mark, colour = _MARKS[status]

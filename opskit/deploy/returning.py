@@ -80,10 +80,15 @@ def _choose(context: Context, status: Status, running: Child, to: str) -> Built:
     for built in retained:
         if built.name == name:
             return built
+    others = [built.version for built in retained if built.name in left]
+    never = [built.version for built in retained if built.name not in left]
+    seen = [f"a rollback has left {', '.join(others)}"] if others else []
+    seen += [f"{', '.join(never)} never served"] if never else []
+    kept = f"only {running.release.version} is kept"
+    again = f'; or back to it all the same: opskit rollback --to {others[-1]} --reason "…"' if others else ""
     raise Refused(
-        f"there is no earlier release on target {context.name} to go back to; {running.release.version} is all "
-        "that no rollback has left",
-        remedy="fix forward: opskit hotfix start NAME; or name one that was left: opskit rollback --to V",
+        f"there is no earlier release on target {context.name} to go back to: {' and '.join(seen) or kept}",
+        remedy=f"fix forward: opskit hotfix start NAME{again}",
     )
 
 

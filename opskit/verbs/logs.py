@@ -34,8 +34,12 @@ def logs(
     report = Report(as_json=json)
     context = open_context(report, target)
     path = context.layout.logs / "service.log"
-    if not path.exists() and not follow:
-        raise Refused(f"target {context.name} has no log yet ({path})", remedy="opskit deploy")
+    if not path.exists():
+        if not follow:
+            raise Refused(
+                f"target {context.name} has no log yet ({path})", remedy=f"opskit deploy --target {context.name}"
+            )
+        print(f"target {context.name} has no log yet; waiting for {path}", file=sys.stderr)
 
     def show(line: bytes) -> None:
         text = line.decode("utf-8", "replace")

@@ -32,7 +32,8 @@ def rollback(
     """
     if not reason.strip():
         raise UsageFault(
-            "--reason is missing: say why, for those who read the record", remedy='--reason "500s on /chat"'
+            "--reason is missing: say why, for those who read the record",
+            remedy='opskit rollback --reason "500s on the chat endpoint"',
         )
     context = open_context(Report(as_json=json), target)
     steps = returning.planned(context, to)

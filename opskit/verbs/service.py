@@ -77,6 +77,7 @@ def stop(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, json
         return
     if runs:
         confirm(f"End the service on target {context.name}?", yes=yes)
+        context.layout.make()  # for the lock, if somebody removed it under the running service
         with lock.held(context.layout.lock, target=context.name, operation="stop"):
             records.catch_up(context)
             control.stop()
@@ -91,14 +92,15 @@ def restart(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, j
     Example: opskit restart
     """
     context = open_context(Report(as_json=json), target)
+    control, running = returning.in_service(context)
+    version, url = running.release.version, control.status().public_url
     if dry_run:
-        _plan(context, f"a fresh process of the running release on target {context.name}, then the old one drains")
+        _plan(context, f"a fresh process of {version} takes {url} over, then the old one drains")
         return
-    confirm(f"Restart target {context.name}?", yes=yes)
+    confirm(f"Restart {version} on target {context.name}?", yes=yes)
     with lock.held(context.layout.lock, target=context.name, operation="restart"):
         deploying.refuse_if_half_done(context)
-        control, running = returning.in_service(context)
-        with _told_if_it_fails(context, f"a fresh process of {running.release.version}", "the one before serves on"):
+        with _told_if_it_fails(context, f"a fresh process of {version}", "the one before serves on"):
             status = control.restart()
         _tell(context, status, "is in service anew:")
 
@@ -117,13 +119,14 @@ def maintenance(
     Example: opskit maintenance on
     """
     context = open_context(Report(as_json=json), target)
+    control, running = returning.in_service(context)
     if dry_run:
-        _plan(context, f"maintenance {switch.value} on target {context.name}")
+        answers = "503 with Retry-After" if switch is Switch.ON else running.release.version
+        _plan(context, f"{control.status().public_url} answers {answers}; {running.release.version} goes on running")
         return
     if switch is Switch.ON:
         confirm(f"Answer 503 on target {context.name} until `opskit maintenance off`?", yes=yes)
     with lock.held(context.layout.lock, target=context.name, operation=f"maintenance {switch.value}"):
-        control, _ = returning.in_service(context)
         status = control.maintenance(switch is Switch.ON)
     context.report.say(f"maintenance is {switch.value}: {status.public_url}")
     context.report.result(target=context.name, maintenance=status.maintenance, url=status.public_url)
