@@ -83,6 +83,11 @@ def open_context(report: Report, target: str = "", *, start: Path | None = None)
     """The context of a target of the repository around *start*. Raises `UsageFault` without one, or a faulty config."""
     git = Git.discover(start or Path.cwd())
     config = load(git.directory)
+    if not config.source:
+        raise UsageFault(
+            f"there is no configuration in {git.directory}: neither opskit.toml nor [tool.opskit] in pyproject.toml",
+            remedy="opskit init writes one",
+        )
     context = context_of(git, config, target, report)
     if context.target.driver != "host":
         raise UsageFault(

@@ -24,8 +24,10 @@ class Wish:
 
 
 def planned(context: Context, wish: Wish) -> list[Planned]:
-    """The steps that `deploy` would take now; changes nothing."""
+    """The steps that `deploy` would take now; changes nothing. Raises `Refused` as `deploy` would."""
     wanted = source.resolve(context.git, context.config, wish.ref)
+    refuse_if_half_done(context)
+    preflight.check(context, wanted, break_glass=wish.break_glass, fetch=False)
     facts = _facts(context, wanted, wish)
     return [*plan.deploy(context.target, facts), *plan.afterwards(context.target, facts)]
 
@@ -107,7 +109,8 @@ def refuse_if_half_done(context: Context) -> None:
     if half is not None:
         raise Refused(
             f"target {context.name} has a half-done {half}",
-            remedy="finish it: opskit deploy --resume; or take it back: opskit deploy --abort",
+            remedy=f"finish it: opskit deploy --resume --target {context.name}; "
+            f"or take it back: opskit deploy --abort --target {context.name}",
         )
 
 
@@ -156,7 +159,9 @@ def _public(context: Context) -> Child | None:
 def _half_done(context: Context) -> HalfDone:
     half = half_done(context.layout.operation)
     if half is None:
-        raise Refused(f"nothing is half-done on target {context.name}", remedy="see opskit status")
+        raise Refused(
+            f"nothing is half-done on target {context.name}", remedy=f"see opskit status --target {context.name}"
+        )
     return half
 
 

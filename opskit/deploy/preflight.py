@@ -18,12 +18,14 @@ SPARE_BYTES = 32 * 1024 * 1024  # logs, journal, and what the service writes whi
 TREE_FACTOR = 3  # the tree as an archive, unpacked, and what build adds
 
 
-def check(context: Context, wanted: Source, *, break_glass: str) -> list[str]:
+def check(context: Context, wanted: Source, *, break_glass: str, fetch: bool = True) -> list[str]:
     """Raise `Refused` with all that stands in the way; *break_glass* passes freeze windows and `require`.
+
+    With *fetch* the ledger is brought up to what others have written.
 
     Returns what was passed that way, for the record.
     """
-    rules = [*_frozen(context), *requirements.unmet(context, wanted)]
+    rules = [*_frozen(context), *requirements.unmet(context, wanted, fetch=fetch)]
     blocks = [*_disk(context, wanted), *_address(context)]
     if not break_glass:
         blocks = rules + blocks
@@ -53,7 +55,7 @@ def _frozen(context: Context) -> Iterator[tuple[str, str]]:
 
 def _disk(context: Context, wanted: Source) -> Iterator[tuple[str, str]]:
     place = context.layout.state_dir
-    usage = shutil.disk_usage(place)
+    usage = shutil.disk_usage(next(parent for parent in (place, *place.parents) if parent.exists()))
     needed = TREE_FACTOR * source.tree_bytes(context.git, wanted.commit) + SPARE_BYTES
     if usage.free < needed:
         yield (

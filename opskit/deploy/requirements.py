@@ -10,10 +10,10 @@ from opskit.ledger import Event, Ledger
 Lack = tuple[str, str]  # what is missing, and what mends it
 
 
-def unmet(context: Context, wanted: Source) -> Iterator[Lack]:
-    """Every requirement that the commit does not meet; reads what others have put into the ledger first."""
+def unmet(context: Context, wanted: Source, *, fetch: bool) -> Iterator[Lack]:
+    """Every requirement that the commit does not meet; with *fetch*, also by what others put into the ledger."""
     wants = context.target.require
-    if {"ci", "approval"} & set(wants) and context.config.remote in context.git.lines("remote"):
+    if fetch and {"ci", "approval"} & set(wants) and context.config.remote in context.git.lines("remote"):
         Ledger(context.git, context.config.remote).sync()  # the reviewer may sit at another clone
     checks = {"tag": _untagged, "ci": _no_green_ci, "approval": _not_approved}
     for name in wants:

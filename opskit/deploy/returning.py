@@ -13,7 +13,8 @@ from opskit.errors import Refused
 
 
 def planned(context: Context, to: str) -> list[Planned]:
-    """The steps that `rollback` would take now; changes nothing."""
+    """The steps that `rollback` would take now; changes nothing. Raises `Refused` as `rollback` would."""
+    refuse_if_half_done(context)
     control, running = in_service(context)
     status = control.status()
     return _plan(context, status, running, _choose(context, status, running, to))
@@ -75,6 +76,7 @@ def _choose(context: Context, status: Status, running: Child, to: str) -> Built:
         return _named(context, retained, running, to)
     left = history.left_by_rollback(told)
     parked = name_of(status.parked) if _usable(status.parked) and status.parked else ""
+    parked = "" if parked == name_of(running) else parked  # an older process of the same release, deployed twice
     fit = parked if parked and parked not in left else ""
     name = fit or history.rollback_choice(told, running=name_of(running), retained=[each.name for each in retained])
     for built in retained:

@@ -4,7 +4,7 @@ from typing import Any
 
 from opskit.deploy import checks, lock
 from opskit.deploy.context import Context
-from opskit.deploy.control import Child, Control, Status
+from opskit.deploy.control import Child, ChildState, Control, Status
 from opskit.deploy.operation import HalfDone, half_done
 from opskit.errors import OpskitError
 
@@ -52,15 +52,25 @@ def in_words(facts: dict[str, Any]) -> list[str]:
     if facts["maintenance"]:
         lines.append("  maintenance is on: every request is answered 503")
     if facts["parked"]:
-        lines.append(f"  parked: {facts['parked']['release']}, opskit rollback returns to it at once")
+        lines.append(f"  parked: {_parked(facts['parked'], running=facts['commit'])}")
     if facts["bake"]:
         lines.append(f"  bake of {facts['bake']['release']}: {facts['bake']['state']}")
     if facts["lock"]:
         lines.append(f"  locked: {facts['lock']}")
     if facts["operation"]:
         what = facts["operation"]["detail"]
-        lines.append(f"  half-done: {what}; opskit deploy --resume, or opskit deploy --abort")
+        lines.append(f"  half-done: {what}; opskit deploy --resume --target {name}, or --abort")
     return lines
+
+
+def _parked(child: dict[str, Any], *, running: str) -> str:
+    if child["bad"]:
+        return f"{child['release']}, left because of: {child['bad']}"
+    if child["commit"] == running:
+        return f"an older process of {child['release']}"
+    if child["state"] == ChildState.EXITED:
+        return f"{child['release']}, which has exited; opskit rollback starts it again"
+    return f"{child['release']}, opskit rollback returns to it at once"
 
 
 def _running(context: Context, status: Status) -> dict[str, Any]:
@@ -90,7 +100,12 @@ def _running(context: Context, status: Status) -> dict[str, Any]:
 def _child(child: Child | None) -> dict[str, Any] | None:
     if child is None:
         return None
-    return {"release": child.release.version, "commit": child.release.commit, "state": str(child.state)}
+    return {
+        "release": child.release.version,
+        "commit": child.release.commit,
+        "state": str(child.state),
+        "bad": child.bad,
+    }
 
 
 def _operation(half: HalfDone) -> dict[str, Any]:

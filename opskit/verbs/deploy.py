@@ -53,6 +53,7 @@ def deploy(
         last_line(run)
         return
     if not resume:
+        deploying.refuse_if_half_done(context)
         _say_what_goes(context, ref, yes=yes)
     try:
         run = deploying.resume(context) if resume else deploying.deploy(context, wish)

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
@@ -84,6 +85,7 @@ def test_a_rollback_that_has_only_left_releases_names_them(running: Shop) -> Non
     assert ran.code == 3
     assert "a rollback has left 1.1.0" in ran.last["error"]
     assert 'opskit rollback --to 1.1.0 --reason "…"' in ran.last["remedy"]
+    assert "parked: 1.1.0, left because of: x" in running.opskit("status").out
 
 
 def test_restart_and_maintenance_say_in_a_dry_run_what_they_would_touch(running: Shop) -> None:
@@ -91,3 +93,44 @@ def test_restart_and_maintenance_say_in_a_dry_run_what_they_would_touch(running:
         plan = json.loads(running.opskit(*verb, "--dry-run", "--json").out)["plan"][0]
         assert "1.0.0" in plan
         assert running.url in plan
+
+
+@pytest.mark.slow
+def test_after_a_release_was_deployed_twice_a_rollback_goes_to_the_one_before_it(running: Shop) -> None:
+    running.commit("v1.1.0")
+    for _ in range(2):
+        assert running.deploy().code == 0
+    assert "opskit rollback returns to it at once" not in running.opskit("status").out
+    ran = running.opskit("rollback", "--reason", "x", "--json")
+    assert (ran.code, ran.last["release"], running.serves) == (0, "1.0.0", "1.0.0")
+
+
+@pytest.mark.slow
+def test_a_half_done_deploy_is_named_before_anything_else_also_in_a_dry_run(running: Shop) -> None:
+    intent = {"id": "01X", "kind": "deploy", "version": "1.1.0", "commit": "c" * 40, "target": "local"}
+    (running.state_dir / "operation.jsonl").write_text(json.dumps({"intent": intent}) + "\n")
+    for call in (("deploy",), ("rollback", "--reason", "x"), ("restart",)):
+        for dry_run in ((), ("--dry-run",)):
+            ran = running.opskit(*call, *dry_run, "--json")
+            assert ran.code == 3
+            assert "target local has a half-done deploy of 1.1.0" in ran.last["error"]
+            assert "opskit deploy --resume --target local" in ran.last["remedy"]
+
+
+def test_a_dry_run_says_what_would_be_refused(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop(require=["tag"])
+    shop.commit(note="more")
+    ran = shop.deploy("HEAD", "--dry-run")
+    assert ran.code == 3
+    assert 'target local requires "tag"' in ran.last["error"]
+    assert not shop.state_dir.exists()
+    assert shop.deploy("HEAD", "--dry-run", "--break-glass", "fire").code == 0
+
+
+def test_a_repository_without_configuration_is_told_where_one_was_looked_for(shop: Shop) -> None:
+    (shop.path / "opskit.toml").unlink()
+    for verb in ("deploy", "start", "stop", "logs"):
+        ran = shop.opskit(verb, "--json")
+        assert (ran.code, ran.last["remedy"]) == (2, "opskit init writes one")
+        assert "neither opskit.toml nor [tool.opskit] in pyproject.toml" in ran.last["error"]
+        assert str(shop.path) in ran.last["error"]
