@@ -25,7 +25,7 @@ users = Table(
     Column("id", Text, primary_key=True, nullable=False),
     Column("username", Text, comment="null: erased"),
     Column("username_key", Text, unique=True, comment="null: erased, so the name is free"),
-    Column("username_skeleton", Text, unique=True, comment="UTS #39, of the key"),
+    Column("username_skeleton", Text, unique=True, comment="UTS #39, of what readers see"),
     Column("key_version", Integer, nullable=False),
     Column("password_hash", Text),
     Column("created_ms", Integer, nullable=False),

@@ -40,13 +40,14 @@ def _latin_looks() -> dict[int, str]:
 
 
 def lookalikes(display: str) -> tuple[str, ...]:
-    """Return every skeleton a reader may see in *display*, that of its key first.
+    """Return every skeleton a reader may see in *display*, the one that most people see first.
 
     Keys are folded to small letters, but people see capitals: `ВОВ` (Cyrillic) and `ꓐꓳꓐ` (Lisu) look like `BOB`, and
-    the `I` within `aIice` like an l.
+    the `I` within `aIice` like an l. That reading comes first: the name's own skeleton, so that of two names with one
+    look the second is refused whichever it is.
     """
     latin = display.translate(_latin_looks())
-    found = [skeleton(key_of(display)), skeleton(key_of(latin))]
+    found = [skeleton(key_of(latin)), skeleton(key_of(display))]
     if latin != latin.upper():
-        found.append(skeleton(key_of(_INNER_CAPITAL_I.sub("l", latin))))
+        found.insert(0, skeleton(key_of(_INNER_CAPITAL_I.sub("l", latin))))
     return tuple(dict.fromkeys(found))

@@ -53,7 +53,7 @@ class RoomName:
 
 @dataclass(frozen=True, slots=True)
 class UserName:
-    """A user's name: shown as `display`, unique by `key` and by `skeleton` (that of the key; stored).
+    """A user's name: shown as `display`, unique by `key` and by `skeleton` (what most readers see; stored).
 
     `lookalikes` begins with `skeleton` and holds what else a reader may see in the display form: a name is confusable
     if any of them is another user's stored skeleton.

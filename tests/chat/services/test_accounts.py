@@ -53,6 +53,26 @@ async def test_a_name_that_is_or_looks_taken_is_refused(chat: Chat, name: str) -
         await chat.accounts.register(name, "correct horse")
 
 
+@pytest.mark.parametrize("lookalike", ["bоb", "ВОВ", "ꓐꓳꓐ", "Bоb"])
+async def test_of_two_names_that_look_alike_the_second_is_refused_whichever_it_is(chat: Chat, lookalike: str) -> None:
+    first = await signed_in(chat, lookalike)
+    for name in ("bob", "BOB"):
+        with pytest.raises(UsernameTaken):
+            await chat.accounts.register(name, "correct horse")
+    await chat.accounts.erase(first, "correct horse")
+    await signed_in(chat, "bob")
+    with pytest.raises(UsernameTaken):
+        await chat.accounts.register(lookalike, "correct horse")
+
+
+async def test_of_many_names_that_look_alike_registered_at_once_one_is_had(chat: Chat, other: Chat) -> None:
+    names = ("bob", "bоb", "ВОВ", "ꓐꓳꓐ", "BOB", "Вob")
+    tries = [c.accounts.register(name, "correct horse") for name in names for c in (chat, other)]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(not isinstance(d, Exception) for d in done) == 1
+    assert sum(isinstance(d, UsernameTaken) for d in done) == len(tries) - 1
+
+
 async def test_two_who_register_one_name_at_once_are_told_apart(chat: Chat, other: Chat) -> None:
     tries = [c.accounts.register("ann", "correct horse") for c in (chat, other) * 3]
     done = await asyncio.gather(*tries, return_exceptions=True)

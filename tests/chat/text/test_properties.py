@@ -112,7 +112,8 @@ def test_a_letter_of_another_alphabet_for_one_of_ascii_is_confusable_or_the_same
             except TextFault:
                 continue
             latin = text.username(f"x{look}y")
-            if other.key != latin.key and latin.skeleton not in other.lookalikes:
+            confusable = latin.skeleton in other.lookalikes and other.skeleton in latin.lookalikes
+            if other.key != latin.key and not confusable:
                 unnoticed.append(chr(point))
     assert unnoticed == []
 

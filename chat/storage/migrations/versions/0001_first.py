@@ -61,7 +61,7 @@ def upgrade() -> None:
     sa.Column('id', sa.Text(), nullable=False),
     sa.Column('username', sa.Text(), nullable=True, comment='null: erased'),
     sa.Column('username_key', sa.Text(), nullable=True, comment='null: erased, so the name is free'),
-    sa.Column('username_skeleton', sa.Text(), nullable=True, comment='UTS #39, of the key'),
+    sa.Column('username_skeleton', sa.Text(), nullable=True, comment='UTS #39, of what readers see'),
     sa.Column('key_version', sa.Integer(), nullable=False),
     sa.Column('password_hash', sa.Text(), nullable=True),
     sa.Column('created_ms', sa.Integer(), nullable=False),
