@@ -9,15 +9,42 @@ from werkzeug.datastructures import Headers
 from chat.protocol.errors import OriginNotAllowed
 
 USER_AGENT_CHARACTERS = 256
+UNKNOWN = "unknown"
 
 
 def address_of(headers: Headers, peer: str, *, trusted_proxies: int) -> str:
-    """The client's address: as many hops back in `X-Forwarded-For` as proxies are trusted, else the peer's."""
+    """The client's address: as many hops back in `X-Forwarded-For` as proxies are trusted, else the peer's.
+
+    One spelling for each address, without a port; what a proxy did not know or cannot be read is `UNKNOWN`.
+    """
     # A proxy may append a line of its own below the client's: all lines are one list (RFC 9110 section 5.3).
     hops = [hop.strip() for hop in ",".join(headers.getlist("X-Forwarded-For")).split(",") if hop.strip()]
     if not trusted_proxies or not hops:
-        return peer
-    return hops[-min(trusted_proxies, len(hops))]
+        return _canonical(peer) or peer
+    return _canonical(hops[-min(trusted_proxies, len(hops))]) or UNKNOWN
+
+
+def _canonical(hop: str) -> str | None:
+    """*hop* as an address: `[2001:DB8::1]:443`, `2001:db8::1`, `203.0.113.7:443`; an IPv4-mapped one as IPv4."""
+    host = hop.strip('"')
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
+def neighbourhood_of(address: str) -> str:
+    """Whom a limit per address counts as one: an IPv6 subscriber has a whole /64 to choose from (RFC 6177)."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return address if found.version == 4 else str(ipaddress.IPv6Network((int(found), 64), strict=False))
 
 
 def is_local(headers: Headers, address: str, *, trusted_proxies: int) -> bool:
@@ -35,23 +62,30 @@ def is_loopback(host: str) -> bool:
         return host.lower() in {"localhost", "<local>"}
 
 
-def check_origin(headers: Headers, *, public_url: str | None, allowed: Collection[str]) -> str | None:
-    """The request's `Origin`, if it has one that may talk to this server; raises `OriginNotAllowed`."""
+def check_origin(
+    headers: Headers, *, public_url: str | None, allowed: Collection[str], encrypted: bool = False
+) -> str | None:
+    """The request's `Origin`, if it has one that may talk to this server; raises `OriginNotAllowed`.
+
+    *encrypted*: the request came over this server's own TLS.
+    """
     origin = headers.get("Origin")
-    if origin is None:
-        return None
-    if origin in allowed or origin == (public_url or own_origin(headers.get("Host", ""))):
+    if origin is None or origin in allowed:
+        return origin
+    own = {public_url} if public_url else own_origins(headers.get("Host", ""), encrypted=encrypted)
+    if origin in own:
         return origin
     raise OriginNotAllowed("pages of this origin may not talk to this server")
 
 
-def own_origin(host: str) -> str | None:
-    """The server's origin by the request's `Host`, believed only where it is this very machine."""
+def own_origins(host: str, *, encrypted: bool) -> set[str]:
+    """The server's origins by the request's `Host`, believed only where it is this very machine."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
-        return None
-    return f"http://{host}".lower() if is_loopback(name) else None
+        return set()
+    schemes = ("http", "https") if encrypted else ("http",)
+    return {f"{scheme}://{host}".lower() for scheme in schemes} if is_loopback(name) else set()
 
 
 def user_agent_of(headers: Headers) -> str:

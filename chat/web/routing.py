@@ -14,7 +14,7 @@ from chat.protocol.errors import Code, Fault, InvalidJson, InvalidText, Unauthor
 from chat.protocol.log import Who
 from chat.protocol.openapi import Operation
 from chat.web.call import Call, read_body
-from chat.web.peers import address_of, bearer_of, check_origin, is_local
+from chat.web.peers import address_of, bearer_of, check_origin, is_local, neighbourhood_of
 from chat.web.problems import of_bug, of_http_exception, problem
 from chat.web.site import Site
 
@@ -101,7 +101,12 @@ def refused(fault: Fault) -> Response:
 async def _checked(site: Site, route: Route, asked: Request, *, facts: dict[str, str]) -> Call:
     """Origin, authentication, rate, size: the contract's order. Who asks is added to *facts* as far as it is known."""
     headers, settings = asked.headers, site.settings
-    origin = check_origin(headers, public_url=settings.public_url, allowed=settings.allowed_origins)
+    origin = check_origin(
+        headers,
+        public_url=settings.public_url,
+        allowed=settings.allowed_origins,
+        encrypted=asked.scheme == "https",
+    )
     address = address_of(headers, asked.remote_addr or "", trusted_proxies=settings.trusted_proxies)
     if route.rate is RateOf.SIGN_IN:
         facts["address"] = address  # for whoever watches for guessing
@@ -110,7 +115,7 @@ async def _checked(site: Site, route: Route, asked: Request, *, facts: dict[str,
         facts |= {"user": who.user_id, "session": who.session_id}
     match route.rate:
         case RateOf.SIGN_IN if not is_local(headers, address, trusted_proxies=settings.trusted_proxies):
-            site.auth_rate.check(address, site.loop_time())
+            site.auth_rate.check(neighbourhood_of(address), site.loop_time())
         case RateOf.MESSAGES if who is not None:
             site.message_rate.check(who.user_id, site.loop_time())
         case _:

@@ -17,7 +17,12 @@ BEARER = "bearer."
 async def authenticate(site: Site, websocket: Websocket) -> Who:
     """Who may connect; raises `OriginNotAllowed`, `Unauthorized`, `TokenExpired`, `Unavailable`."""
     settings = site.settings
-    origin = check_origin(websocket.headers, public_url=settings.public_url, allowed=settings.allowed_origins)
+    origin = check_origin(
+        websocket.headers,
+        public_url=settings.public_url,
+        allowed=settings.allowed_origins,
+        encrypted=websocket.scheme == "wss",
+    )
     if site.draining:
         raise Unavailable("this server is restarting", retry_after_ms=1000)
     if token := bearer_of(websocket.headers) or bearer_among(websocket.requested_subprotocols):
