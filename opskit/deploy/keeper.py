@@ -31,6 +31,8 @@ SILENT_S = 30.0  # a supervisor that says nothing for so long hangs
 _PR_SET_CHILD_SUBREAPER = 36
 _NOFILE = 65536  # descriptors a service may have; a shell's 1024 are few for one with a socket per user
 _ERR_LIMIT_BYTES = 1_000_000
+_QUIT_S = 10.0  # for the kernel to end what was killed
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def command(word: str, target: str, *, python: str = "") -> list[str]:
@@ -46,10 +48,17 @@ def become_keeper(target: str, held: dict[str, int], *, state_dir: Path, supervi
     """
     for fd in held.values():
         os.set_inheritable(fd, True)
-    os.chdir(state_dir / "opskit" / "current")
+    _enter_copy(state_dir)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # what comes before the new code listens waits for it
     argv = command("keeper", target)
     passed = {HELD: json.dumps(held), SUPERVISOR: str(supervisor)}
     os.execve(argv[0], argv, {**os.environ, **passed})  # noqa: S606 - a list, no shell
+
+
+def _enter_copy(state_dir: Path) -> None:
+    """Go into the current copy's directory; while there is none, the copy that runs stays the one to start from."""
+    with contextlib.suppress(OSError):
+        os.chdir(state_dir / "opskit" / "current")
 
 
 class Keeper:
@@ -67,8 +76,9 @@ class Keeper:
         self.selector = selectors.DefaultSelector()
         self.wake, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for number in (signal.SIGCHLD, *_SIGNALS):
             signal.signal(number, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self.selector.register(self.wake, selectors.EVENT_READ)
         if self.channel:
             self.selector.register(self.channel, selectors.EVENT_READ)
@@ -78,15 +88,16 @@ class Keeper:
         while True:
             self.reap()
             wait = self.heard + SILENT_S - time.monotonic()
-            if self.supervisor and wait <= 0:  # it hangs: it says that it is alive every second
-                os.kill(self.supervisor, signal.SIGKILL)
-                wait = 1.0
             if not self.supervisor:
                 wait = self.started + min(0.1 * 2**self.short_lives, 5) - time.monotonic()
                 if wait <= 0 or self.short_lives == 0:
                     self.revive()
                     wait = SILENT_S
-            for key, _ in self.selector.select(wait):
+            happened = self.selector.select(max(wait, 0))
+            if not happened and self.supervisor and time.monotonic() > self.heard + SILENT_S:
+                os.kill(self.supervisor, signal.SIGKILL)  # it hangs: it says that it is alive every second
+                self.heard = time.monotonic()
+            for key, _ in happened:
                 if key.fd == self.wake:
                     if signal.SIGTERM in os.read(self.wake, 512):
                         if self.stopping:  # a second SIGTERM: without the supervisor's help
@@ -103,7 +114,7 @@ class Keeper:
             self.channel.close()
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.selector.register(self.channel, selectors.EVENT_READ)
-        os.chdir(self.state_dir / "opskit" / "current")
+        _enter_copy(self.state_dir)
         high = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 64)  # not CHANNEL itself: dup2 would leave it close-on-exec
         errors = self.error_log()
         try:
@@ -175,7 +186,7 @@ class Keeper:
                 self.tell(do="end", pid=os.getpid(), version=__version__)
                 if self.stopping:
                     self.tell(do="stop")
-            case "store":
+            case "store" if fds:  # none: this process was out of descriptors
                 self.drop(message["name"])
                 self.held[message["name"]] = fds[0]
                 os.set_inheritable(fds[0], False)  # recv_fds cannot
@@ -200,13 +211,14 @@ class Keeper:
             notify.parent.rmdir()
         for fd in self.held.values():
             os.close(fd)
-        deadline = time.monotonic() + 2
-        while children := [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]:
-            for pid in children:
-                if pid != self.supervisor or time.monotonic() > deadline:
+        began = time.monotonic()
+        listed = Path(f"/proc/self/task/{os.getpid()}/children")
+        while (children := listed.read_text().split()) and time.monotonic() < began + _QUIT_S:
+            for pid in map(int, children):
+                if pid != self.supervisor or time.monotonic() > began + 2:
                     os.kill(pid, signal.SIGKILL)
             self.reap()
-            self.selector.select(0.05)
+            time.sleep(0.02)
         sys.exit(0)
 
 
@@ -245,6 +257,6 @@ def main() -> NoReturn:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         held = _inherited(state_dir)
-    except OSError as fault:
-        sys.exit(f"opskit-keeper: {state_dir / 'keeper.json'}: {fault}")
+    except (OSError, ValueError, LookupError) as fault:
+        sys.exit(f"opskit-keeper: {state_dir / 'keeper.json'}: {fault}; `opskit start` writes it anew")
     Keeper(target, state_dir, held).run()

@@ -68,6 +68,7 @@ class Bakery:
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
         self.task: asyncio.Task[None] | None = None
+        self.failing = False  # production is being taken back: nothing may cut that off
         supervisor.on_running_exit = self._crashed
 
     def begin(self, *, minutes: float, health_every_s: float, smoke_command: str, smoke_every_s: float) -> None:
@@ -170,7 +171,7 @@ class Bakery:
 
     def _crashed(self, slot: Slot, crash_loop: bool) -> None:
         order = self.supervisor.state.order
-        if order is None:
+        if order is None or self.failing:
             return
         crashes = slot.exits - order.exits_before
         if crash_loop or crashes >= policy.BAKE_EXITS:
@@ -186,9 +187,13 @@ class Bakery:
             if state.order is None or state.running is None:
                 return  # superseded while this waited for the lock
             bad, restored = state.running, None
-            with contextlib.suppress(OpskitError):
-                restored = await self._restore(f"{check}: {saw}")
-            self._conclude(check, saw, bad=bad, restored=restored)
+            self.failing = True
+            try:
+                with contextlib.suppress(OpskitError):
+                    restored = await self._restore(f"{check}: {saw}")
+                self._conclude(check, saw, bad=bad, restored=restored)
+            finally:
+                self.failing = False
 
     def _conclude(self, check: str, saw: str, *, bad: Slot, restored: Slot | None) -> None:
         supervisor, state = self.supervisor, self.supervisor.state

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from opskit.deploy.control import Control
+from opskit.deploy.durable import write_atomically
 from opskit.deploy.keeper import HELD, command
 from opskit.deploy.sockets import holder_of, is_taken, listen
 from opskit.deploy.supervisor import copies, process, strays
@@ -82,7 +83,7 @@ def _start(control: Control, target: str, state_dir: Path, bind: str) -> None:
     strays.kill_services(state_dir)
     with _bound(bind) as public, _writable(state_dir):
         copies.install(state_dir)
-        (state_dir / "keeper.json").write_text(json.dumps({"target": target, "bind": bind}) + "\n", encoding="utf-8")
+        write_atomically(state_dir / "keeper.json", json.dumps({"target": target, "bind": bind}).encode() + b"\n")
         errors = os.open(state_dir / "logs/opskit.err", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _detach(target, state_dir, public, errors)

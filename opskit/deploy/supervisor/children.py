@@ -56,18 +56,22 @@ class Children:
     def start(self, slot: Slot) -> None:
         """Start the process of *slot*, whose fresh `instance` is already saved. Raises OSError, ValueError."""
         spec, number = slot.spec, slot.instance
+        argv, cwd = process.split(spec.command), spec.release.dir
+        env = process.environment(spec, notify=self.notify, instance=self.mark(number))
+        if spec.needs_relay:
+            env[RELAY] = order(argv, cwd=cwd, drain_s=spec.drain_s)
+            argv, cwd = command("relay", self.target), str(Path.cwd())
         with self._private_socket(slot.private_port) as private:
             slot.private_port = private.getsockname()[1]
             read, write = pipe()
             self.link.store(f"{number}.log", read)
             self.link.store(f"{number}.private", private.fileno())
-            env = process.environment(spec, notify=self.notify, instance=self.mark(number))
-            argv, cwd = process.split(spec.command), spec.release.dir
-            if spec.needs_relay:
-                env[RELAY] = order(argv, cwd=cwd, drain_s=spec.drain_s)
-                argv, cwd = command("relay", self.target), str(Path.cwd())
             try:
                 slot.pid = process.spawn(argv, cwd=cwd, env=env, sockets=(self.public, private.fileno()), output=write)
+            except OSError:
+                os.close(read)
+                self._let_go(number)
+                raise
             finally:
                 os.close(write)
         pidfd = os.pidfd_open(slot.pid)
@@ -81,9 +85,10 @@ class Children:
         if pidfd is None or log is None:
             process.end_strays(self.mark(slot.instance))
             return False
-        self.orphan_exits.update(held.exits)
         slot.pid = max(process.pid_of(pidfd), 0) or slot.pid
         self._watch(slot, pidfd, log)
+        for pid, code in held.exits.items():
+            self.orphan_ended(pid, code)
         return True
 
     def signal(self, slot: Slot, number: signal.Signals) -> None:
@@ -124,12 +129,19 @@ class Children:
 
     def kill(self, slot: Slot) -> None:
         """End a process that is not worth a drain, with a stack dump."""
+        instance = slot.instance
+
+        def kill() -> None:
+            if slot.instance == instance:  # else it is its successor's process by now
+                self.signal(slot, signal.SIGKILL)
+
         self.signal(slot, signal.SIGABRT)
-        asyncio.get_running_loop().call_later(DUMP_S, self.signal, slot, signal.SIGKILL)
+        asyncio.get_running_loop().call_later(DUMP_S, kill)
 
     def orphan_ended(self, pid: int, code: int) -> None:
-        """The keeper reaped *pid*."""
-        self.orphan_exits[pid] = code
+        """The keeper reaped *pid*: one of these, or some process that a service left behind."""
+        if any(live.slot.pid == pid for live in self.live.values()):
+            self.orphan_exits[pid] = code
 
     def _private_socket(self, port: int) -> socket.socket:
         """A loopback socket, on the same port as before where that is still free."""
@@ -137,6 +149,10 @@ class Children:
             return listen(f"127.0.0.1:{port}")
         except OSError:
             return listen("127.0.0.1:0")
+
+    def _let_go(self, instance: int) -> None:
+        for name in _NAMES:
+            self.link.drop(f"{instance}.{name}")
 
     def _watch(self, slot: Slot, pidfd: int, log: int) -> None:
         loop = asyncio.get_running_loop()
@@ -161,13 +177,13 @@ class Children:
 
     def _finish(self, live: Live, code: int | None) -> None:
         slot = live.slot
-        code = self.orphan_exits.pop(slot.pid, code)
+        of_orphan = self.orphan_exits.pop(slot.pid, None)
+        code = of_orphan if code is None else code
         live.output.drain()
         os.close(live.pidfd)
         del self.live[slot.instance]
         self.tails = {**dict(list(self.tails.items())[-9:]), slot.instance: tuple(live.output.tail)}
-        for name in _NAMES:
-            self.link.drop(f"{slot.instance}.{name}")
+        self._let_go(slot.instance)
         process.end_strays(self.mark(slot.instance))
         slot.pid = 0
         live.ended.set()

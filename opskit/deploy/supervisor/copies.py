@@ -15,6 +15,7 @@ import opskit
 MODULES = (
     "deploy/__init__.py",
     "deploy/control.py",
+    "deploy/durable.py",
     "deploy/keeper.py",
     "deploy/relay.py",
     "deploy/sockets.py",

@@ -1,6 +1,7 @@
 """The supervisor's process: collects what the keeper holds, takes up where the one before was, and serves requests."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -59,7 +60,8 @@ class Program:
         while not self.over.is_set():
             self.link.alive()
             public.listen(BACKLOG)  # a service's own listen() may have made the queue short
-            os.utime(path)  # so that nothing that tidies a temporary directory takes it
+            with contextlib.suppress(OSError):  # it is gone: new services cannot say READY, those that run go on
+                os.utime(path)  # so that nothing that tidies a temporary directory takes it
             try:
                 await asyncio.wait_for(self.over.wait(), TICK_S)
             except TimeoutError:

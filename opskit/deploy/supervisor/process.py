@@ -114,8 +114,18 @@ def end_strays(mark: str, *, every_instance: bool = False) -> int:
     found = marked(mark, exactly=not every_instance)
     for pid in found:
         with contextlib.suppress(OSError):  # gone by now
-            os.kill(pid, signal.SIGKILL)
+            _kill_if_still(pid, mark)
     return len(found)
+
+
+def _kill_if_still(pid: int, mark: str) -> None:
+    """Kill *pid* unless the number is another process's by now; what a descriptor names cannot change."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        if _mark_of(Path(f"/proc/{pid}/environ").read_bytes()).startswith(mark):
+            signal_to(pidfd, signal.SIGKILL)
+    finally:
+        os.close(pidfd)
 
 
 def marked(mark: str, *, exactly: bool = False) -> list[int]:

@@ -5,6 +5,7 @@ version before it (survive the machine). Each carries its checksum and number; t
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -152,7 +153,8 @@ class Store:
         path, fresh = self.state_dir / FILE, self.state_dir / (FILE + ".new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, data)
+            if os.write(fd, data) < len(data):  # the disk took a part, and will refuse the rest
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(fd)
         finally:
             os.close(fd)

@@ -1,8 +1,9 @@
 """A service that speaks the socket protocol, standard library only, with faults on demand.
 
 FAULT in its environment: never_ready, crash_at_once, ignore_term, fail_health; CRASH_IF and FAIL_IF name a file that,
-while it exists, makes it crash at its start, or answer 503 to GET /readyz; START_S delays READY. GET /crash ends it
-at once, GET /env shows its environment, GET /say logs a line, anything else answers "VERSION PID".
+while it exists, makes it crash at its start, or answer 503 to GET /readyz; START_S delays READY; LATE_ONCE names a file
+that one start removes, and then never says READY. GET /crash ends it at once, GET /env shows its environment, GET /say
+logs a line, anything else answers "VERSION PID".
 """
 
 import json
@@ -95,7 +96,10 @@ def main() -> None:
     for name, wanted in (("public", service.public), ("private", always)):
         threading.Thread(target=service.accept, args=(name, wanted), daemon=True).start()
     time.sleep(float(os.environ.get("START_S", "0")))
-    if FAULT != "never_ready":
+    late = Path(os.environ.get("LATE_ONCE", "/nowhere"))
+    once = late.exists()
+    late.unlink(missing_ok=True)
+    if FAULT != "never_ready" and not once:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.connect(os.environ["NOTIFY_SOCKET"])
             notify.send(b"READY=1\nSTATUS=here")
