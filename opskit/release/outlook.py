@@ -7,7 +7,7 @@ from opskit.errors import Refused
 from opskit.git.history import Commit, History, read_history
 from opskit.git.runner import Git
 from opskit.release.attribution import Attribution, attribute
-from opskit.release.versions import Next, Release, Version, announced_next, current, infer_next, releases, tag_version
+from opskit.release.versions import Next, Release, Version, announced_next, current, find_version, infer_next, releases
 
 RELEASE_BRANCH = "release/"
 
@@ -60,7 +60,7 @@ def look(history: History, config: Config) -> Outlook:
         name: version
         for name in branches
         if name.startswith(RELEASE_BRANCH)
-        and (version := tag_version(name.removeprefix(RELEASE_BRANCH), config.tag_prefix)) is not None
+        and (version := find_version(name.removeprefix(RELEASE_BRANCH), prefix=config.tag_prefix)) is not None
     }
     wanted = [name for name in (config.develop, config.main, *preparing) if name in branches]
     tips = {tip for name in wanted for tip in branches[name]} or ({history.head} if history.head else set())

@@ -11,6 +11,7 @@ from opskit.git.refs import BRANCH, TAG
 from opskit.git.runner import Git
 from opskit.release.attribution import attribute
 from opskit.release.notes import day, render, section
+from opskit.release.outlook import RELEASE_BRANCH
 from opskit.release.plan import Kind, Plan
 from opskit.release.plan_release import Planner, back_merge, tag_message
 from opskit.release.plan_world import World
@@ -82,7 +83,7 @@ def plan_finish(planner: Planner, *, branch: str, wanted: str, facts: Mapping[st
     merged = shop.merge(main, commit, into=config.main, what=branch, message=f"Merge branch '{branch}'")
     tagged = commit if beside else merged
     moves = {BRANCH + config.main: merged}
-    others = [*filter(None, [config.develop]), *world.branches("release/")]
+    others = [*filter(None, [config.develop]), *world.branches(RELEASE_BRANCH)]
     for other in others:
         moves[BRANCH + other] = back_merge(planner, planner.tip(other), tagged, tag=tag, into=other)
     moves[TAG + tag] = shop.tag(tag, tagged, tag_message(tag, text))

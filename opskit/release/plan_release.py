@@ -12,10 +12,19 @@ from opskit.git.refs import BRANCH, TAG
 from opskit.git.runner import Git
 from opskit.release.attribution import attribute
 from opskit.release.notes import Section, day, render, section
+from opskit.release.outlook import RELEASE_BRANCH
 from opskit.release.plan import Kind, Plan
 from opskit.release.plan_objects import Workshop
 from opskit.release.plan_world import World, tip
-from opskit.release.versions import Release, Version, infer_next, parse_version, precedence, releases
+from opskit.release.versions import (
+    Release,
+    Version,
+    find_version,
+    infer_next,
+    parse_version,
+    precedence,
+    releases,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +96,7 @@ class Upcoming:
 
     version: Version
     commits: Sequence[Commit]
+    own: Sequence[Commit]  # without those that only main holds
     previous: Release | None
     known: Sequence[Release]
 
@@ -94,19 +104,21 @@ class Upcoming:
 def upcoming(planner: Planner, source: str, wanted: str) -> Upcoming:
     """What releasing commit *source* means; *wanted* is the version asked for, "" infers it.
 
-    Raises `Refused` if there is nothing to release or the version is not greater than every release.
+    What only main holds yet is merged into the release, so it belongs to it as well. Raises `Refused` if there is
+    nothing to release or the version is not greater than every release.
     """
     prefix = planner.config.tag_prefix
-    history = read_history(planner.git, refs=(source,))
+    shipped = (source, planner.main())
+    history = read_history(planner.git, refs=shipped)
     known = releases(history, prefix=prefix)
-    commits = attribute(history, known).unreleased(source, candidates_count=False)
+    commits = attribute(history, known).unreleased(*shipped, candidates_count=False)
     previous = next((release for release in reversed(known) if release.final), None)
     shas = {commit.sha for commit in commits}
     candidates = [release for release in known if release.sha in shas]
     inferred = infer_next(known, commits, candidates=candidates)
     if not commits or (not wanted and inferred.version is None):
         since = f" since {previous.tag}" if previous else ""
-        only = f": its {len(commits)} commits change nothing that users notice" if commits else ""
+        only = f": no commit of {len(commits)} changes what users notice" if commits else ""
         raise Refused(
             f"there is nothing to release{since}{only}",
             remedy="name a version to release anyway: opskit release V" if commits else "commit something first",
@@ -123,22 +135,31 @@ def upcoming(planner: Planner, source: str, wanted: str) -> Upcoming:
             f"{version} is not greater than the newest release {previous.version}", remedy="choose a higher version"
         )
     planner.tag_free(f"{prefix}{version}")
-    return Upcoming(version, commits, previous, known)
+    reached = history.reachable(source)
+    own = [commit for commit in commits if commit.sha in reached]
+    return Upcoming(version, commits, own, previous, known)
 
 
 def open_release(planner: Planner, wanted: str) -> str:
-    """The branch `release/…` to go on with, "" if none is open; raises `Refused` if it is unclear which."""
+    """The branch `release/…` to go on with, "" if none is open; raises `Refused` if it is unclear which.
+
+    A branch whose name says no version goes on under the version asked for.
+    """
     prefix = planner.config.tag_prefix
-    found = planner.world.branches("release/")
+    found = planner.world.branches(RELEASE_BRANCH)
     if not found:
         return ""
+    said = {name: find_version(name.removeprefix(RELEASE_BRANCH), prefix=prefix) for name in found}
     if wanted:
-        name = f"release/{prefix}{parse_version(wanted, prefix=prefix)}"
-        if name in found:
-            return name
-        raise Refused(f"{', '.join(found)} is open", remedy="release that, or delete it: opskit release")
+        version = parse_version(wanted, prefix=prefix)
+        fits = [name for name in found if said[name] == version] or [name for name in found if said[name] is None]
+        if len(fits) != 1:
+            raise Refused(f"{', '.join(found)} is open", remedy="release that, or delete it: opskit release")
+        return fits[0]
     if len(found) > 1:
         raise Refused(f"several releases are open: {', '.join(found)}", remedy="say which: opskit release V")
+    if said[found[0]] is None:
+        raise Refused(f"{found[0]} is open, and its name is no version", remedy="say which: opskit release V")
     return found[0]
 
 
@@ -150,7 +171,7 @@ def plan_release(planner: Planner, *, wanted: str = "") -> Plan:
     config, shop = planner.config, planner.workshop
     branch = "" if config.trunk else open_release(planner, wanted)
     source = planner.tip(branch) if branch else planner.develop()
-    coming = upcoming(planner, source, wanted or _version_of(branch, config))
+    coming = upcoming(planner, source, wanted or branch.removeprefix(RELEASE_BRANCH))
     version = str(coming.version)
     tag = f"{config.tag_prefix}{version}"
     notes = section(version, day(planner.world.at_s), coming.commits)
@@ -160,7 +181,7 @@ def plan_release(planner: Planner, *, wanted: str = "") -> Plan:
     if config.trunk:
         tagged = commit
     else:
-        name = branch or f"release/{tag}"
+        name = branch or f"{RELEASE_BRANCH}{tag}"
         main = planner.main()
         tagged = shop.merge(main, commit, into=config.main, what=name, message=f"Merge branch '{name}'")
     tag_id = shop.tag(tag, tagged, tag_message(tag, text))
@@ -184,12 +205,12 @@ def plan_prepare(planner: Planner, *, wanted: str = "") -> Plan:
     config = planner.config
     if config.trunk:
         raise UsageFault("in trunk mode there is no release branch to prepare", remedy="opskit release")
-    opened = planner.world.branches("release/")
+    opened = planner.world.branches(RELEASE_BRANCH)
     if opened:
         raise Refused(f"{', '.join(opened)} is open already", remedy="finish it first: opskit release")
     source = planner.develop()
     coming = upcoming(planner, source, wanted)
-    name = f"release/{config.tag_prefix}{coming.version}"
+    name = f"{RELEASE_BRANCH}{config.tag_prefix}{coming.version}"
     notes = render(section(str(coming.version), None, coming.commits))
     return planner.plan(
         Kind.PREPARE, {BRANCH + name: source}, version=str(coming.version), notes=notes, facts={"branch": name}
@@ -206,17 +227,18 @@ def plan_candidate(planner: Planner, *, label: str, wanted: str = "") -> Plan:
     config = planner.config
     branch = "" if config.trunk else open_release(planner, wanted)
     source = planner.tip(branch) if branch else planner.develop()
-    coming = upcoming(planner, source, wanted or _version_of(branch, config))
+    coming = upcoming(planner, source, wanted or branch.removeprefix(RELEASE_BRANCH))
     number = 1 + max((_number(release.version, coming.version, label) for release in coming.known), default=0)
     version = f"{coming.version}-{label}.{number}"
     tag = f"{config.tag_prefix}{version}"
     if any(release.sha == source and release.version.prerelease for release in coming.known):
         raise Refused(f"nothing has changed since the last candidate of {coming.version}", remedy="commit something")
     planner.tag_free(tag)
-    notes: Section = section(version, day(planner.world.at_s), coming.commits)
+    notes: Section = section(version, day(planner.world.at_s), coming.own)
     text = render(notes)
     commit = planner.workshop.released(source, None, version=version, subject=f"chore(release): {tag}")
-    moves = {} if config.trunk else {BRANCH + (branch or f"release/{config.tag_prefix}{coming.version}"): commit}
+    name = branch or f"{RELEASE_BRANCH}{config.tag_prefix}{coming.version}"
+    moves = {} if config.trunk else {BRANCH + name: commit}
     moves[TAG + tag] = planner.workshop.tag(tag, commit, tag_message(tag, text))
     return planner.plan(Kind.CANDIDATE, moves, version=version, tag=tag, notes=text, gate=commit)
 
@@ -224,10 +246,6 @@ def plan_candidate(planner: Planner, *, label: str, wanted: str = "") -> Plan:
 def tag_message(tag: str, notes: str) -> str:
     """The message of a tag: its name and the notes, whose `#` headings git does not take for comments here."""
     return f"{tag}\n\n{notes}"
-
-
-def _version_of(branch: str, config: Config) -> str:
-    return branch.removeprefix("release/").removeprefix(config.tag_prefix)
 
 
 def _number(version: Version, wanted: Version, label: str) -> int:

@@ -19,6 +19,7 @@ __all__ = [
     "Version",
     "bumped",
     "current",
+    "find_version",
     "infer_next",
     "parse_version",
     "precedence",
@@ -76,13 +77,18 @@ def tag_version(tag: str, prefix: str) -> Version | None:
 
 def parse_version(text: str, *, prefix: str) -> Version:
     """The version a person wrote, with or without the tag prefix (or a plain `v`); raises `UsageFault`."""
-    for start in (prefix, "v", ""):
-        if text.startswith(start):
-            try:
-                return Version.parse(text[len(start) :])
-            except ValueError:
-                continue
-    raise UsageFault(f"{text!r} is no version (MAJOR.MINOR.PATCH, as SemVer 2.0.0 has it)", remedy="for example: 1.4.0")
+    version = find_version(text, prefix=prefix)
+    if version is None:
+        raise UsageFault(
+            f"{text!r} is no version (MAJOR.MINOR.PATCH, as SemVer 2.0.0 has it)", remedy="for example: 1.4.0"
+        )
+    return version
+
+
+def find_version(text: str, *, prefix: str) -> Version | None:
+    """As `parse_version`, None if *text* says no version."""
+    found = (tag_version(text, start) for start in (prefix, "v", ""))
+    return next((version for version in found if version is not None), None)
 
 
 def releases(history: History, *, prefix: str) -> list[Release]:

@@ -242,6 +242,30 @@ def test_a_tag_only_the_remote_has_counts(repos: Repos) -> None:
     assert (ran.code, "exists" in ran.json["error"]) == (3, True)
 
 
+def test_what_only_main_holds_yet_is_released_too(repos: Repos) -> None:
+    here = repos.project().here
+    here.git("checkout", "-q", "main")
+    here.commit("feat!: straight onto main")
+    here.git("checkout", "-q", "develop")
+    announced = here.opskit("version", "--json").json["next"]
+    candidate = here.opskit("release", "--pre", "rc", "--dry-run", "--json").json
+    assert (candidate["version"], "Straight onto main" in candidate["notes"]) == ("2.0.0-rc.1", False)
+    ran = here.opskit("release", "--json").json
+    assert ran["version"] == announced == "2.0.0"
+    assert "Straight onto main" in ran["notes"]
+    assert "Straight onto main" in here.show("main:CHANGELOG.md")
+
+
+def test_a_release_branch_whose_name_is_no_version_needs_one_said(repos: Repos) -> None:
+    here = repos.project().here
+    here.git("branch", "release/next")
+    ran = here.opskit("release", "--json")
+    assert (ran.code, "release/next" in ran.json["error"]) == (3, True)
+    assert here.opskit("release", "v1.5.0").code == 0
+    assert "refs/heads/release/next" not in here.refs()
+    assert "1.5.0" in here.show("main:version.json")
+
+
 def test_undo_takes_a_release_back_here_and_there(repos: Repos) -> None:
     project = repos.project()
     before = project.here.refs()
