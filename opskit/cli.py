@@ -4,8 +4,12 @@ A verb lives in `opskit/verbs/<module>.py` as a Typer app named `app`. An app wi
 an app with several is a group (`opskit hotfix start`).
 """
 
+import io
+import os
+import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import typer
@@ -13,7 +17,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from opskit.errors import Exit, OpskitError, Refused
-from opskit.report import Report
+from opskit.report import Outlet, Report
 
 
 class Verb(NamedTuple):
@@ -102,31 +106,44 @@ _WRONG_CALL = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 def main() -> None:
     """Run one command and leave with its exit code; what goes wrong becomes one sentence, never a traceback."""
-    as_json = "--json" in sys.argv
+    _prepare_streams()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end as at Ctrl-C: what was begun is put in order first
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+    code = _run(as_json="--json" in sys.argv)
+    fault = sys.stdout.fault if isinstance(sys.stdout, Outlet) else None
+    if fault and not isinstance(fault, BrokenPipeError):
+        print(f"opskit: the output could not be written: {fault.strerror}", file=sys.stderr)
+        code = code or Exit.BAD
+    sys.exit(code)
+
+
+def _run(*, as_json: bool) -> int:
+    """The exit code of the command asked for."""
     try:
         code = app(prog_name="opskit", standalone_mode=False)
     except OpskitError as error:
-        _tell(error, as_json=as_json)
-        code = error.exit_code
+        code = _tell(error, as_json=as_json)
     except _WRONG_CALL as error:
         code = _show_usage(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
-        print("opskit: interrupted", file=sys.stderr)
         code = Exit.INTERRUPTED
     except OSError as fault:  # the machine's own refusals: a full disk, no permission
         where = f" ({fault.filename})" if fault.filename else ""
         refused = Refused(f"{fault.strerror or fault}{where}", remedy="mend that; opskit status shows how things stand")
-        _tell(refused, as_json=as_json)
-        code = refused.exit_code
-    sys.exit(code if isinstance(code, int) else Exit.DONE)
+        code = _tell(refused, as_json=as_json)
+    if code == Exit.INTERRUPTED:  # typer makes it of a KeyboardInterrupt
+        print("opskit: interrupted", file=sys.stderr)
+    return code if isinstance(code, int) else Exit.DONE
 
 
-def _tell(error: OpskitError, *, as_json: bool) -> None:
+def _tell(error: OpskitError, *, as_json: bool) -> int:
     print(f"opskit: {error}", file=sys.stderr)
     if error.remedy:
         print(f"        {error.remedy}", file=sys.stderr)
     fields = {"error": str(error), "remedy": error.remedy, "exit_code": int(error.exit_code)}
     Report(as_json=as_json).result(**error.fields, **fields)
+    return error.exit_code
 
 
 def _show_usage(error: Any, *, as_json: bool) -> int:
@@ -136,3 +153,14 @@ def _show_usage(error: Any, *, as_json: bool) -> int:
     code = int(error.exit_code)
     Report(as_json=as_json).result(error=error.format_message(), remedy=remedy, exit_code=code)
     return code
+
+
+def _prepare_streams() -> None:
+    """Output that nobody reads, that is closed, or that cannot encode a character is no reason to break off."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, Outlet(stream))

@@ -40,7 +40,6 @@ def carry_out(desk: Desk, plan: Plan) -> None:
     red CI, `Refused` for anything in the way. `HalfWay` if the remote's answer was lost.
     """
     operation = desk.operation()
-    desk.report.go_on_unread()
     for stage in stages(desk.config, plan):
         if operation.done(stage.name):
             continue

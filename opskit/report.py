@@ -12,6 +12,43 @@ SCHEMA = 1
 _MARKS = {"done": ("✓", "32"), "failed": ("✗", "31"), "skipped": ("-", "2"), "warning": ("!", "33")}
 
 
+class Outlet:
+    """Standard output or error that outlives its reader: an operation goes on when nobody reads it any more.
+
+    What cannot be written is thrown away; `fault` is the first reason. Everything else is the stream's own.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.fault: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """As a stream's."""
+        if self.fault is None:
+            try:
+                return self._stream.write(text)
+            except OSError as fault:
+                self._lose(fault)
+        return len(text)
+
+    def flush(self) -> None:
+        """As a stream's."""
+        if self.fault is None:
+            try:
+                self._stream.flush()
+            except OSError as fault:
+                self._lose(fault)
+
+    def _lose(self, fault: OSError) -> None:
+        self.fault = fault
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())  # what the stream still holds goes there, at exit too
+        os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class Report:
     """One command's output. Under `--json` stdout carries JSON only and people's text goes to stderr."""
 
@@ -19,15 +56,23 @@ class Report:
         self.as_json = as_json
         self._out = out or sys.stdout
         self._people = (err or sys.stderr) if as_json else self._out
-        self._unread_is_fine = False
+        dumb = os.environ.get("TERM") == "dumb"
+        self._live = self._people.isatty() and not dumb
+        self._coloured = self._live and not os.environ.get("NO_COLOR")  # https://no-color.org
+        self._pending = ""  # the name of a step under way, on a line of its own without an end
 
-    def go_on_unread(self) -> None:
-        """From here on a reader that goes away (`| head`) does not end the command: it is changing something."""
-        self._unread_is_fine = True
+    @property
+    def unheard(self) -> bool:
+        """True once whoever read the output is gone."""
+        return isinstance(self._out, Outlet) and self._out.fault is not None
 
     def say(self, text: str = "") -> None:
         """Print a line for people."""
-        self._print(text, self._people)
+        over = ""
+        if self._pending:
+            over = "\r" + " " * len(self._pending) + "\r"
+            self._pending = ""
+        print(f"{over}{text}", file=self._people, flush=True)
 
     def warn(self, text: str) -> None:
         """Print a warning for people."""
@@ -41,15 +86,16 @@ class Report:
     def line(self, **fields: Any) -> None:
         """Print one JSON line, for commands that stream; says nothing to people."""
         if self.as_json:
-            self._print(json.dumps(fields, ensure_ascii=False), self._out)
+            print(json.dumps(fields, ensure_ascii=False), file=self._out, flush=True)
 
     @contextmanager
     def step(self, name: str) -> Iterator["Step"]:
         """Name a piece of work while it runs and print its outcome, with the time it took if over a second."""
         step = Step(name)
-        live = self._people.isatty()
-        if live:
-            self._print(f"… {name}", self._people, end="\r")
+        if self._live:
+            over = "\r" + " " * len(self._pending) + "\r" if self._pending else ""
+            self._pending = f"… {name}"
+            print(f"{over}{self._pending}", end="", file=self._people, flush=True)
         try:
             yield step
         except BaseException:
@@ -59,22 +105,11 @@ class Report:
             step.seconds = round(time.monotonic() - step.started, 3)
             took = f"  {step.seconds:.1f} s" if step.seconds >= 1 else ""
             detail = f": {step.detail}" if step.detail else ""
-            clear = "\x1b[2K" if live else ""
-            self.say(f"{clear}{self._mark(step.status)} {name}{detail}{took}")
-
-    def _print(self, text: str, file: TextIO, *, end: str = "\n") -> None:
-        try:
-            print(text, file=file, end=end, flush=True)
-        except BrokenPipeError:
-            if not self._unread_is_fine:
-                raise
-            nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-            os.dup2(nowhere, file.fileno())
-            os.close(nowhere)
+            self.say(f"{self._mark(step.status)} {name}{detail}{took}")
 
     def _mark(self, status: str) -> str:
         mark, colour = _MARKS[status]
-        return f"\x1b[{colour}m{mark}\x1b[0m" if self._people.isatty() else mark
+        return f"\x1b[{colour}m{mark}\x1b[0m" if self._coloured else mark
 
 
 class Step:

@@ -79,7 +79,6 @@ def carry_out(run: Run, steps: Sequence[Planned], acts: Mapping[Step, Act]) -> N
     Raises `PutBack`; where nothing was in service before, `Refused`.
     """
     journal = Operation(run.context.layout.operation)
-    run.context.report.go_on_unread()
     try:
         for planned in steps:
             journal.started(planned.step.value)

@@ -11,7 +11,7 @@ from opskit.errors import Refused
 from opskit.git.runner import Git
 from opskit.release.starting import propose
 from opskit.report import Report
-from opskit.verbs.options import DryRun, Json, Yes
+from opskit.verbs.options import DryRun, Json, Yes, agreed
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -51,4 +51,4 @@ def _agreed(file: Path, *, yes: bool) -> bool:
     """Nothing is overwritten unasked: off a terminal the answer is no, whatever `--yes` says of other questions."""
     if yes or not sys.stdin.isatty():
         return False
-    return typer.confirm(f"Replace {file.name}?", default=False, err=True)
+    return agreed(f"Replace {file.name}?", default=False)

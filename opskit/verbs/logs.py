@@ -52,7 +52,7 @@ def logs(
     tail = Tail(path)
     for line in tail.last(lines):
         show(line)
-    while follow:
+    while follow and not report.unheard:
         for line in tail.fresh():
             show(line)
         time.sleep(POLL_S)

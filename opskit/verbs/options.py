@@ -16,10 +16,24 @@ Target = Annotated[str, typer.Option("--target", "-t", help="A target of the con
 
 def confirm(question: str, *, yes: bool) -> None:
     """Ask on a terminal, elsewhere or with *yes* go on; raises `Refused` if the answer is no."""
-    if asks(yes=yes) and not typer.confirm(question, default=True, err=True):
+    if asks(yes=yes) and not agreed(question, default=True):
         raise Refused("not confirmed; nothing was changed", remedy="say yes, or use --yes")
 
 
 def asks(*, yes: bool) -> bool:
     """True if `confirm` would ask."""
     return not yes and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agreed(question: str, *, default: bool) -> bool:
+    """Ask until the answer is yes or no; Enter is *default*, the end of the input (Ctrl-D) no."""
+    answers = {"y": True, "yes": True, "n": False, "no": False, "": default}
+    while True:
+        print(f"{question} {'[Y/n]' if default else '[y/N]'} ", end="", file=sys.stderr, flush=True)
+        try:
+            answer = input().strip().lower()
+        except EOFError:
+            print(file=sys.stderr)
+            return False
+        if answer in answers:
+            return answers[answer]
