@@ -64,11 +64,7 @@ def run(git: Git, config: Config, revision: str, report: Report, *, fresh: bool 
 
     Every new verdict goes into the ledger. Raises `UsageFault` if *revision* is no commit.
     """
-    found = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", check=False)
-    if found.code:
-        raise UsageFault(f"{revision!r} is no commit here", remedy="name a branch, a tag or a commit id")
-    sha = found.out.decode("ascii").strip()
-    tree = git.text("rev-parse", f"{sha}^{{tree}}")
+    sha, tree = resolve(git, revision)
     if not config.ci.steps:
         report.say("CI: no steps are configured (tool.opskit.ci), which counts as green")
         return Verdict(sha, tree, "green", cached=False, steps=())
@@ -83,6 +79,15 @@ def run(git: Git, config: Config, revision: str, report: Report, *, fresh: bool 
     data = {"sha": sha, "tree": tree, "verdict": verdict.verdict, "steps": steps}
     Ledger(git).append("ci", data, subject=f"ci {verdict.verdict}: {sha[:12]}")
     return verdict
+
+
+def resolve(git: Git, revision: str) -> tuple[str, str]:
+    """The ids of the commit *revision* and of its tree; raises `UsageFault` if it is no commit."""
+    found = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", check=False)
+    if found.code:
+        raise UsageFault(f"{revision!r} is no commit here", remedy="name a branch, a tag or a commit id")
+    sha = found.out.decode("ascii").strip()
+    return sha, git.text("rev-parse", f"{sha}^{{tree}}")
 
 
 def known_verdict(git: Git, config: Config, revision: str) -> Verdict | None:

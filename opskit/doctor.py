@@ -76,6 +76,13 @@ def identity(patient: Patient) -> Iterator[Finding]:
     yield Finding("identity", output.code == 0, name or output.reason, "git config user.name NAME, and user.email")
 
 
+def history(patient: Patient) -> Iterator[Finding]:
+    """Is the whole history here?"""
+    shallow = patient.git.text("rev-parse", "--is-shallow-repository") == "true"
+    detail = "a shallow clone: which release a commit belongs to cannot be told" if shallow else "whole"
+    yield Finding("history", not shallow, detail, "git fetch --unshallow --tags")
+
+
 def branches(patient: Patient) -> Iterator[Finding]:
     """Are main and develop there, and does develop contain main?"""
     git, config = patient.git, patient.config
@@ -87,7 +94,8 @@ def branches(patient: Patient) -> Iterator[Finding]:
             tips[key] = found.commit if found else ""
             detail = f"{name} is at {found.commit[:12]}" if found else f"there is no branch {name!r}"
             yield Finding(key, found is not None, detail, f"create it, or set tool.opskit.{key}")
-    if not all(tips.get(key) for key in ("main", "develop")):
+    shallow = git.text("rev-parse", "--is-shallow-repository") == "true"
+    if shallow or not all(tips.get(key) for key in ("main", "develop")):
         return
     missing = git.lines("log", "--format=%h %s", "--no-merges", f"{tips['develop']}..{tips['main']}", "--")
     shown = "; ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
@@ -130,4 +138,4 @@ def clock(patient: Patient) -> Iterator[Finding]:
     yield Finding("clock", ok, detail, "set the clock: timedatectl set-ntp true")
 
 
-RELEASE_CHECKS: tuple[Check, ...] = (identity, branches, remote, operation, ledger, clock)
+RELEASE_CHECKS: tuple[Check, ...] = (identity, history, branches, remote, operation, ledger, clock)

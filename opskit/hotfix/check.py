@@ -200,6 +200,7 @@ _ROWS: tuple[tuple[str, Callable[[_Case], tuple[bool | None, str]]], ...] = (
     ("no regressions", _no_regressions),
     ("test adequate", _adequate),
 )
+ROW_NAMES = tuple(name for name, _ in _ROWS)
 
 
 def require_rows(desk: Desk, plan: Plan) -> Checked:

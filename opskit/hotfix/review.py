@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opskit.desk import Desk
-from opskit.errors import Bad, Refused
+from opskit.errors import Bad, Refused, UsageFault
 from opskit.hotfix.check import require_rows
 from opskit.ledger import Event
 from opskit.release.plan import Plan
@@ -36,9 +36,9 @@ class Review:
 
 
 def review(desk: Desk, *, branch: str, tip: str, verdict: str, reviewer: str, why: str) -> Review:
-    """Note a verdict on *tip* in the ledger; raises `Refused` without a reviewer's name."""
+    """Note a verdict on *tip* in the ledger; raises `UsageFault` without a reviewer's name."""
     if not reviewer.strip():
-        raise Refused("a review needs a reviewer", remedy="--reviewer NAME")
+        raise UsageFault("a review needs a reviewer", remedy="--reviewer NAME")
     committed_s = int(desk.git.text("log", "-1", "--format=%ct", tip))
     given = Review(tip, verdict, reviewer.strip(), round(max(0.0, time.time() - committed_s) / 60, 1), why)
     data = {"branch": branch, **given.as_json()}

@@ -68,14 +68,23 @@ def start(
 
 
 @app.command()
-def check(*, json: Json = False) -> None:
+def check(*, json: Json = False, dry_run: DryRun = False, yes: Yes = False) -> None:  # noqa: ARG001 - it asks nothing
     """Does it fix the issue, is it minimal, does all else still work, do its tests reach every changed line?
 
     Example: opskit hotfix check
     """
     report = Report(as_json=json)
     desk = open_desk(report)
-    plan = transaction.planned(desk, "hotfix finish", current=_current(desk), wanted="", override="")
+    call = {"current": _current(desk), "wanted": "", "override": ""}
+    if dry_run:
+        plan = transaction.dry_run(desk, "hotfix finish", **call)
+        rows = [{"name": name, "ok": None, "detail": "not measured (--dry-run)"} for name in checks.ROW_NAMES]
+        report.say(f"{plan.facts['branch']} would be checked against {plan.facts['previous']}:")
+        for name in checks.ROW_NAMES:
+            report.say(f"  {name}")
+        report.result(dry_run=True, rows=rows, score=None, sha=plan.facts["tip"])
+        return
+    plan = transaction.planned(desk, "hotfix finish", **call)
     found = checks.check(desk, plan)
     report.say(f"{found.score:g} of 10 for {plan.facts['branch']} at {found.sha[:12]}")
     report.result(rows=[row.as_json() for row in found.rows], score=found.score, sha=found.sha, would_tag=plan.gate)

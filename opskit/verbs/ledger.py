@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from opskit.errors import Bad
-from opskit.ledger import Event
+from opskit.ledger import REF, Event
 from opskit.report import Report
 from opskit.transaction import open_desk
-from opskit.verbs.options import Json, JsonLines
+from opskit.verbs.options import DryRun, Json, JsonLines, Yes
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, invoke_without_command=True)
 
@@ -16,13 +16,13 @@ Kind = Annotated[str, typer.Option("--kind", help="Only this kind: release, ci, 
 
 
 @app.callback()
-def ledger(context: typer.Context) -> None:
+def ledger(context: typer.Context, *, json: Json = False) -> None:
     """The record of releases, verdicts, approvals, deploys, incidents: a chain of commits on refs/opskit/ledger.
 
     Example: opskit ledger show --kind release
     """
     if context.invoked_subcommand is None:
-        show()
+        show(json=json)
 
 
 @app.command()
@@ -69,13 +69,19 @@ def verify(*, json: Json = False) -> None:
 
 
 @app.command()
-def sync(*, json: Json = False) -> None:
+def sync(*, json: Json = False, dry_run: DryRun = False, yes: Yes = False) -> None:  # noqa: ARG001 - it asks nothing
     """Fetch what others wrote and push what is only here.
 
-    Example: opskit ledger sync
+    Example: opskit ledger sync --dry-run
     """
     report = Report(as_json=json)
-    synced = open_desk(report).ledger.sync()
+    desk = open_desk(report)
+    if dry_run:
+        does = f"exchange {REF} with {desk.remote}" if desk.remote else "nothing: there is no remote"
+        report.say(f"would do: {does}")
+        report.result(dry_run=True, plan=[does])
+        return
+    synced = desk.ledger.sync()
     report.say(synced.said or f"shared; {synced.fetched} new events from others")
     report.result(shared=synced.shared, fetched=synced.fetched, detail=synced.said)
 

@@ -14,13 +14,13 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False, invoke_without_co
 
 
 @app.callback()
-def runbook(context: typer.Context) -> None:
+def runbook(context: typer.Context, *, json: Json = False) -> None:
     """One page each: Signal, Check, Act, Undo, Escalate.
 
     Example: opskit runbook show release
     """
     if context.invoked_subcommand is None:
-        list_pages()
+        list_pages(json=json)
 
 
 @app.command(name="list")

@@ -1,13 +1,16 @@
 """`opskit status`: where everything stands."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from opskit.config import Config, load
+from opskit.conflicts import conflict_trees
 from opskit.deploy.context import context_of
 from opskit.deploy.standing import in_words, standing
+from opskit.errors import Refused
 from opskit.git.refs import BRANCH, read
 from opskit.git.runner import Git
 from opskit.journal import Journal
@@ -31,13 +34,11 @@ def status(*, target: Target = "", json: Json = False) -> None:
     names = [config.target(target)[0]] if target else list(config.targets)
     targets = [standing(context_of(git, config, name, report)) for name in names]
     branches = _branches(git, config)
-    outlook = read_outlook(git, config)
-    version = {
-        "current": str(outlook.current.version) if outlook.current else None,
-        "next": str(outlook.next.version) if outlook.next.version else None,
-    }
+    version = _version(git, config, report)
     operation = _release_operation(git) or next((each["operation"] for each in targets if each["operation"]), None)
-    incidents, actions = _open(git, "incident", closed=("resolved",)), _open(git, "action", closed=("done", "verified"))
+    today = datetime.now(UTC).date().isoformat()
+    incidents = _open(git, "incident", closed=("resolved",))
+    actions = [each for each in _open(git, "action", closed=("done", "verified")) if str(each.get("due", "")) < today]
     for branch in branches:
         report.say(f"{branch['name']} {branch['sha'][:12] if branch['sha'] else 'does not exist'}{_distance(branch)}")
     report.say(f"version {version['current'] or 'none yet'}, next {version['next'] or 'nothing to release'}")
@@ -52,6 +53,19 @@ def status(*, target: Target = "", json: Json = False) -> None:
     report.result(
         branches=branches, version=version, targets=targets, operation=operation, incidents=incidents, actions=actions
     )
+
+
+def _version(git: Git, config: Config, report: Report) -> dict[str, str | None]:
+    """Current and next version; both None, with a warning, where the history cannot tell (shallow, no commit)."""
+    try:
+        outlook = read_outlook(git, config)
+    except Refused as fault:
+        report.warn(f"{fault}: no version can be told" + (f" ({fault.remedy})" if fault.remedy else ""))
+        return {"current": None, "next": None}
+    return {
+        "current": str(outlook.current.version) if outlook.current else None,
+        "next": str(outlook.next.version) if outlook.next.version else None,
+    }
 
 
 def _branches(git: Git, config: Config) -> list[dict[str, Any]]:
@@ -79,8 +93,11 @@ def _release_operation(git: Git) -> dict[str, Any] | None:
         return None
     last = operation.records[-1]
     verb = str((operation.fact("call") or {}).get("verb", "release"))
-    step = f"after {last.step!r}" if last.phase == "outcome" else f"in the step {last.step!r}"
-    return {"kind": verb, "step": last.step, "detail": f"{verb}, cut off {step}; opskit {verb} --continue or --abort"}
+    waiting = [str(place) for place in conflict_trees(operation) if place.exists()]
+    step = f"cut off after {last.step!r}" if last.phase == "outcome" else f"cut off in the step {last.step!r}"
+    if waiting and operation.fact("plan") is None:
+        step = f"a conflict waits to be settled in {waiting[-1]}"
+    return {"kind": verb, "step": last.step, "detail": f"{verb}: {step}; opskit {verb} --continue, or --abort"}
 
 
 def _open(git: Git, kind: str, *, closed: tuple[str, ...]) -> list[dict[str, Any]]:
