@@ -163,6 +163,14 @@ class Upgrading(H11WSConnection):
         state = self.h11_connection.our_state
         return state if state is h11.SEND_RESPONSE and not self._stream.handshake.accepted else None
 
+    def receive_data(self, data: bytes) -> None:
+        """Straight to the reader of frames once there is one: Hypercorn's way there costs as much as the reading."""
+        stream = self._stream
+        if stream.handshake.accepted and not stream.closed and not self.buffer:
+            stream.connection.receive_data(data)
+        else:
+            super().receive_data(data)
+
     def next_event(self) -> Data | type[h11.NEED_DATA]:
         """What arrived, once the handshake is accepted; raises `h11.RemoteProtocolError` if too much came before."""
         if self._stream.handshake.accepted:
