@@ -33,7 +33,7 @@ ONLY_IN = {  # third-party package -> the one place that may import it
     "wsproto": ("chat.web",),
     "sqlalchemy": ("chat.storage",),
     "alembic": ("chat.storage",),
-    "databases": ("chat.storage",),
+    "databases": ("chat.storage", "loadtests.bench.peers"),
     "bcrypt": ("chat.auth",),
     "jwt": ("chat.auth",),
     "emoji": ("chat.text",),

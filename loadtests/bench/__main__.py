@@ -2,27 +2,31 @@
 
 import argparse
 import contextlib
-import json
+import http.client
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from loadtests import bench_changelog, bench_hostile
-from loadtests.bench import fanout, servers, service
+from loadtests.bench import cost, fanout, rooms, servers, service
 from loadtests.bench.fanout import Stage
+from loadtests.bench.record import keep, last_recorded
 from loadtests.bench.servers import Absent
-from loadtests.bench.table import Better, Figure, as_html, as_rows
+from loadtests.bench.swarm import HandshakeRefused
+from loadtests.bench.table import NOISE_SHARE, Better, Figure, as_lines, regressions
 
 RESULTS = Path("bench-results")
 LOWER, HIGHER = Better.LOWER, Better.HIGHER
 Notes = list[str]
+FAILED = "failed"
+BROKEN = (OSError, RuntimeError, HandshakeRefused, Absent, http.client.HTTPException)  # a peer or the chat gave up
 
 
 def _peers(size: int) -> list[tuple[str, Callable[[], contextlib.AbstractContextManager[Stage]]]]:
     return [
         ("ws", lambda: fanout.peer_stage(lambda: servers.node("ws", "ws.js"), size)),
-        ("broadcast", lambda: fanout.peer_stage(servers.broadcast, size)),
+        ("broadcast", lambda: fanout.peer_stage(lambda: servers.python("websockets.broadcast", "broadcast.py"), size)),
     ]
 
 
@@ -61,13 +65,18 @@ def last_of_a_thousand(notes: Notes) -> Iterator[Figure]:
             yield Figure(f"last.share_of_{name}", spread_ms / peer_ms, LOWER, 1.0)
 
 
-def durable(_: Notes) -> Iterator[Figure]:
-    """Durable sends acknowledged, 100 senders in 100 rooms."""
+def durable(notes: Notes) -> Iterator[Figure]:
+    """Durable sends acknowledged, 100 senders in 100 rooms; beside one `databases.execute` a message, at its best."""
     found = service.durable_sends()
     yield Figure("durable.acks_per_s", found["acks_per_s"], HIGHER, 4000)
     yield Figure("durable.ack_p50_ms", found["ack_p50_ms"], LOWER)
     yield Figure("durable.ack_p99_ms", found["ack_p99_ms"], LOWER, 60)
     yield Figure("durable.cpu_us_per_message", found["cpu_us_per_message"], LOWER)
+
+    with _or_absent("one_execute", notes):
+        plain = max(servers.printed("one_execute.py", senders, "3") for senders in ("1", "100"))
+        yield Figure("durable.one_execute_per_s", plain, HIGHER)
+        yield Figure("durable.times_one_execute", found["acks_per_s"] / plain, HIGHER, 10)
 
 
 def handshakes(_: Notes) -> Iterator[Figure]:
@@ -105,6 +114,22 @@ def growth(_: Notes) -> Iterator[Figure]:
     yield Figure("growth.5000_over_10", costs[5000] / costs[10], LOWER, 1.0)
 
 
+def many_rooms(_: Notes) -> Iterator[Figure]:
+    """What a message costs as the server's rooms grow from 10 to 10,000, each heard by one."""
+    costs = {}
+    for count, cpu_us in rooms.cpu_us_per_message((10, 100, 1000, 10_000)):
+        costs[count] = cpu_us
+        yield Figure(f"rooms.{count}_cpu_us", cpu_us, LOWER)
+    yield Figure("rooms.10000_over_10", costs[10_000] / costs[10], LOWER, 1 + NOISE_SHARE)
+
+
+def bare_writes(_: Notes) -> Iterator[Figure]:
+    """A delivery as a share of one bare write to a transport: the figures that CI guards."""
+    found = cost.cost()
+    yield Figure("bare.alone_share", found.alone, LOWER)
+    yield Figure("bare.piled_up_share", found.piled_up, LOWER)
+
+
 def storm(_: Notes) -> Iterator[Figure]:
     """2,000 clients resume at once, 100 events behind."""
     found = service.reconnect_storm()
@@ -121,6 +146,8 @@ BENCHMARKS: dict[str, Callable[[Notes], Iterator[Figure]]] = {
     "history": history,
     "my_rooms": my_rooms,
     "growth": growth,
+    "rooms": many_rooms,
+    "bare": bare_writes,
     "storm": storm,
     "changelog": bench_changelog.figures,
     "hostile": bench_hostile.figures,
@@ -136,36 +163,52 @@ def _or_absent(name: str, notes: Notes) -> Iterator[None]:
         print(f"  {name} is absent: {why}", file=sys.stderr)
 
 
-def _previous() -> dict[str, float]:
-    files = sorted(RESULTS.glob("*.json"))
-    if not files:
-        return {}
-    kept: dict[str, float] = json.loads(files[-1].read_text())["figures"]
-    return kept
+def _measured(names: list[str], notes: Notes, before: Mapping[str, float]) -> Iterator[Figure]:
+    """All figures of *names*, each told as it comes; a benchmark that breaks is noted, and the others still run."""
+    started_s = time.monotonic()
+    for number, name in enumerate(names, start=1):
+        print(f"[{number}/{len(names)}] {name}, {time.monotonic() - started_s:.0f} s so far", file=sys.stderr)
+        try:
+            for figure in BENCHMARKS[name](notes):
+                print(f"  {as_lines([figure], before)[0]}", file=sys.stderr, flush=True)
+                yield figure
+        except BROKEN as fault:
+            notes.append(f"{name}: {FAILED}, {type(fault).__name__}: {fault}")
+            print(f"  {notes[-1]}", file=sys.stderr)
+
+
+def _verdict(figures: list[Figure], notes: Notes, before: Mapping[str, float]) -> list[str]:
+    """The whole table and what to look at, for people."""
+    missed = [figure.name for figure in figures if figure.reached is False]
+    worse = [figure.name for figure in regressions(figures, before)]
+    compared = sum(figure.name in before for figure in figures)
+    return [
+        *as_lines(figures, before),
+        *(note for note in notes if "absent" in note or FAILED in note),
+        f"goals missed: {', '.join(missed) or 'none'}",
+        f"regressions, more than {NOISE_SHARE:.0%} worse than recorded last: {', '.join(worse) or 'none'}",
+        f"{compared} of {len(figures)} figures had been recorded before",
+    ]
 
 
 def main() -> int:
-    """Run what is asked for; exit 1 if a goal is missed, 2 for an unknown name."""
+    """Run what is asked for; exit 1 if a goal is missed or a benchmark broke, 2 for an unknown name."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
     names = parser.parse_args().names or list(BENCHMARKS)
     if unknown := [name for name in names if name not in BENCHMARKS]:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there is {', '.join(BENCHMARKS)}")
     servers.take_client_core()
-    before, figures, notes = _previous(), [], [f"{name}: {value}" for name, value in servers.versions().items()]
-    for name in names:
-        print(f"… {name}", file=sys.stderr)
-        measured = list(BENCHMARKS[name](notes))
-        figures += measured
-        for row in as_rows(measured, before):
-            print(f"{row[0]:<36}{row[1]:>14}  {row[2]:<10}{row[3]:<3}{row[4]}", flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    raw = {"at": stamp, "notes": notes, "figures": {figure.name: figure.value for figure in figures}}
-    (RESULTS / f"{stamp}.json").write_text(json.dumps(raw, indent=1, ensure_ascii=False))
-    (RESULTS / f"{stamp}.html").write_text(as_html(figures, notes))
-    print(f"raw results and plot: {RESULTS}/{stamp}.json, .html", file=sys.stderr)
-    return 1 if any(figure.reached is False for figure in figures) else 0
+    recorded = last_recorded(RESULTS)
+    before = {name: one.value for name, one in recorded.items()}
+    notes = [f"{name}: {value}" for name, value in servers.versions().items()]
+    figures = list(_measured(names, notes, before))
+    at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    raw, plot = keep(RESULTS, figures, at=at, notes=notes, before=recorded)
+    print("\n".join(_verdict(figures, notes, before)))
+    print(f"raw results and plot: {raw}, {plot}", file=sys.stderr)
+    broke = any(FAILED in note for note in notes)
+    return 1 if broke or any(figure.reached is False for figure in figures) else 0
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ class Stage:
 
 
 @contextlib.contextmanager
-def chat_stage(size: int, *, viewing: bool = True) -> Iterator[Stage]:
-    """The chat with one room of *size* connected members."""
-    with servers.chat() as server:
+def chat_stage(size: int, *, viewing: bool = True, direct: bool = True) -> Iterator[Stage]:
+    """The chat with one room of *size* connected members; *direct*: frames go straight to the transport."""
+    with servers.chat(CHAT_DIRECT_WRITES="on" if direct else "off") as server:
         room_id, people = crowd(server.port, size)
         swarm = Swarm(MARKER)
         view = json.dumps({"type": "view", "id": "v", "room_id": room_id if viewing else None}).encode()
@@ -84,6 +84,7 @@ class Throughput:
 
 def throughput(stage: Stage, *, messages: int, in_flight: int = 32) -> Throughput:
     """Send *messages* with at most *in_flight* not yet heard by everyone."""
+    stage.swarm.reset()
     for warm in range(in_flight):
         stage.send(-1 - warm)
     _await(stage, in_flight * stage.audience)

@@ -52,11 +52,24 @@ def take_client_core() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _pinned() -> list[str]:
+    """What comes before a command so that it runs on the servers' core."""
+    return ["taskset", "-c", str(SERVER_CORE)] if (os.cpu_count() or 1) > 1 else []
+
+
+def printed(script: str, *arguments: str) -> float:
+    """The number that a Python program of `peers/` prints, run on the servers' core; raises `Absent` if it fails."""
+    command = [*_pinned(), sys.executable, str(PEERS / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PEERS, check=False)
+    if done.returncode:
+        raise Absent(f"{script} failed: {done.stderr[-300:]}")
+    return float(done.stdout)
+
+
 @contextlib.contextmanager
 def _running(name: str, command: list[str], *, env: Mapping[str, str], port: int | None, cwd: Path) -> Iterator[Server]:
-    pin = ["taskset", "-c", str(SERVER_CORE)] if (os.cpu_count() or 1) > 1 else []
     log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-    process = subprocess.Popen([*pin, *command], env=dict(env), stdout=subprocess.PIPE, stderr=log, cwd=cwd)
+    process = subprocess.Popen([*_pinned(), *command], env=dict(env), stdout=subprocess.PIPE, stderr=log, cwd=cwd)
     try:
         if port is None:
             assert process.stdout is not None
@@ -114,10 +127,9 @@ def _wait_ready(server: Server) -> None:
 
 
 @contextlib.contextmanager
-def broadcast() -> Iterator[Server]:
-    """`websockets.broadcast` on uvloop."""
-    command = [sys.executable, str(PEERS / "broadcast.py")]
-    with _running("websockets.broadcast", command, env=os.environ, port=None, cwd=PEERS) as server:
+def python(name: str, script: str) -> Iterator[Server]:
+    """A Python server of `peers/`, on uvloop."""
+    with _running(name, [sys.executable, str(PEERS / script)], env=os.environ, port=None, cwd=PEERS) as server:
         yield server
 
 

@@ -1,0 +1,19 @@
+"""Guards what a delivery costs, in processor time over that of one bare write: no wall clock, no absolute figure."""
+
+import pytest
+
+from loadtests.bench.cost import cost
+
+ALONE_MOST = 2.6  # 1.7 to 2.0 on the fast path, 3.6 to 4.3 without it, on a machine with six others at work
+PILED_UP_MOST = 0.4  # 0.14 to 0.2; above 1 if what piles up no longer leaves in one write
+
+
+def test_a_delivery_costs_about_two_bare_writes_and_far_less_than_one_when_messages_pile_up() -> None:
+    found = cost()
+    assert found.alone < ALONE_MOST
+    assert found.piled_up < PILED_UP_MOST
+
+
+@pytest.mark.slow
+def test_the_guard_trips_when_the_fast_path_is_off() -> None:
+    assert cost(direct=False).alone > ALONE_MOST
