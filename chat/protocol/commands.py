@@ -123,6 +123,8 @@ class MoveRead(Body, frozen=True):
 
 B = TypeVar("B", bound=Body)
 
+_NOT_READ = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the second: bytes that are no UTF-8
+
 
 def read_object(raw: bytes) -> dict[str, Any]:
     """The JSON object in *raw*; raises `InvalidJson`.
@@ -131,8 +133,9 @@ def read_object(raw: bytes) -> dict[str, Any]:
     named; `read_body` refuses them, and NUL.
     """
     try:
+        raw.decode()
         value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except _NOT_READ:
         value = _read_leniently(raw)
     if not isinstance(value, dict):
         raise InvalidJson("the JSON must be an object")
@@ -154,8 +157,9 @@ def _refuse_constant(name: str) -> None:
 def decode(raw: bytes, kind: type[B]) -> B:
     """The *kind* in *raw*; raises `InvalidJson`, `MissingField`, `InvalidField`, `InvalidText` (invalid_unicode)."""
     try:
+        raw.decode()  # msgspec does not look at what it skips
         body: B = _decoder(kind).decode(raw)
-    except (msgspec.DecodeError, RecursionError):  # ValidationError too: say which field, with the contract's code
+    except _NOT_READ:  # ValidationError too: say which field, with the contract's code
         return read_body(read_object(raw), kind)
     return read_body(read_object(raw), kind) if may_hold_nul(raw) else body
 

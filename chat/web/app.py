@@ -12,7 +12,7 @@ from chat.protocol.errors import Fault
 from chat.web.call import MAX_BODY_BYTES
 from chat.web.hardening.inbound import Inbox
 from chat.web.hardening.patience import PatientConnection
-from chat.web.headers import API_POLICY, HEADERS
+from chat.web.headers import ALONE, API_POLICY, HEADERS
 from chat.web.problems import of_bug, of_http_exception
 from chat.web.routes import ROUTES
 from chat.web.routing import refused, register
@@ -43,11 +43,11 @@ def create_app(site: Site, *, static: Path | None = None) -> Quart:
 
     @app.errorhandler(HTTPException)
     async def framework_fault(error: HTTPException) -> Response:
-        if has_request_context():
-            method = request.method
-        else:  # an upgrade: whatever may be at this path, no socket is
-            method, error = "GET", NotFound()
-        response = of_http_exception(error)
+        upgrade = not has_request_context()  # whatever may be at this path, no socket is
+        response = of_http_exception(NotFound() if upgrade else error)
+        if upgrade:
+            response.headers.update(ALONE)
+        method = "GET" if upgrade else request.method
         log.info("http", method=method, route=None, status=response.status_code)
         return response
 
@@ -83,7 +83,7 @@ async def _socket(site: Site, asked: Websocket) -> Response | None:
     except Fault as fault:
         log.info("socket.refused", code=fault.code)
         response = refused(fault)
-        response.headers.update(HEADERS | {"Connection": "close", "Cache-Control": "no-store"})
+        response.headers.update(ALONE)
         return response
     inbox = Inbox()
     subprotocol = chosen_subprotocol(asked.requested_subprotocols)

@@ -59,10 +59,8 @@ class Call:
 
     def query(self, name: str) -> str | None:
         """One query parameter, the first of that name."""
-        try:
-            pairs = parse_qsl(self.request.query_string.decode("ascii"), keep_blank_values=True, errors="strict")
-        except (UnicodeDecodeError, ValueError) as fault:
-            raise InvalidText(Code.INVALID_UNICODE, "the query is not UTF-8", field=name) from fault
+        raw = self.request.query_string.decode("ascii", "surrogateescape")
+        pairs = parse_qsl(raw, keep_blank_values=True, errors="surrogateescape")  # the gate refuses what is no UTF-8
         value = next((value for key, value in pairs if key == name), None)
         try:
             return text.gate(value) if value is not None else None

@@ -9,7 +9,7 @@
 | a send through the framework costs 30 to 50 times a write to the transport | `outbound`: frames go to the transport |
 | send and close wait for ever on a peer that does not read | `outbound`: nothing waits; `sockets`: TCP_USER_TIMEOUT |
 | a bad request gets an empty 400 and a reset; a bad handshake's connection stays for ever | `requests` refuses both |
-| an upgrade at another path is answered 500; `Upgrade: h2c` is taken | `requests`: such an upgrade is ignored |
+| `Upgrade: h2c` is taken, a handshake that cannot be too | `requests`: such an upgrade is ignored |
 | `%2F` becomes a slash and `//x` is `/x` before routing | `targets` reads the path as it is written |
 | a broken frame closes 1002 | `inbound`: 4000, the contract's word |
 | an answer before the whole body is lost to a reset | `patience` |

@@ -51,6 +51,10 @@ class Connection(TCPServer):
         await super()._read_data()
         await self.idle_task.stop()
 
+    async def _close(self) -> None:
+        with contextlib.suppress(TimeoutError):  # a TLS peer that does not answer the goodbye
+            await super()._close()
+
 
 class Connections:
     """The open connections of this process, and how they end."""

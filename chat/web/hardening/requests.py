@@ -19,11 +19,9 @@ from hypercorn.protocol.ws_stream import WSStream
 
 from chat import metrics
 from chat.protocol.errors import Code, Fault, InvalidField, PayloadTooLarge
-from chat.web.hardening.targets import path_of
 from chat.web.headers import ALONE
 from chat.web.problems import MEDIA_TYPE, problem_body
 
-SOCKET_PATH = "/chat"
 MAX_HEAD_BYTES = 32 * 1024
 MAX_EARLY_BYTES = 128 * 1024
 LINGER_S, LINGER_BYTES, READ_BYTES = 2.0, 8 * 1024 * 1024, 64 * 1024
@@ -191,12 +189,11 @@ def prepared(request: h11.Request) -> h11.Request:
 
 
 def may_upgrade(request: h11.Request) -> bool:
-    """Whether *request* is a handshake (RFC 6455 section 4.2.1) at the socket's address, and without a body."""
+    """Whether *request* is a handshake (RFC 6455 section 4.2.1), and has no body."""
     fields = dict(request.headers)
     length = fields.get(b"content-length", b"0")
     return (
-        path_of(request.target) == SOCKET_PATH
-        and request.http_version == b"1.1"
+        request.http_version == b"1.1"
         and fields.get(b"sec-websocket-version") == b"13"
         and bool(fields.get(b"sec-websocket-key"))
         and b"transfer-encoding" not in fields

@@ -87,7 +87,7 @@ async def said(server: Server, raw: bytes) -> tuple[int, bytes]:
         ("GET /%zz HTTP/1.1\r\nHost: a\r\n", UNKNOWN),
         ("GET /%ff%00 HTTP/1.1\r\nHost: a\r\n", UNKNOWN),
         (f"GET /nowhere HTTP/1.1\r\nHost: a\r\n{UPGRADE}", UNKNOWN),
-        (f"GET /me HTTP/1.1\r\nHost: a\r\n{UPGRADE}", STRANGER),
+        (f"GET /me HTTP/1.1\r\nHost: a\r\n{UPGRADE}", UNKNOWN),
         (f"POST /chat HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n{UPGRADE}", METHOD),
         (f"GET /chat HTTP/1.1\r\nHost: a\r\n{UPGRADE}", STRANGER),
         (f"GET /chat HTTP/1.1\r\nHost: a\r\n{UPGRADE}Sec-WebSocket-Protocol: \xff\r\n", STRANGER),

@@ -44,6 +44,30 @@ async def test_the_checks_come_in_the_documented_order(http: Http, ann: Account)
     assert await code("POST", f"/rooms/{room}/messages", stranger, json={"content": "x"}) == "not_a_member"
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"", b"null", b"[]", b'"x"', b"1", b"{}{}", b'{"name":"a",}', b'{"name":"a"} x', b"{'name':'a'}"),
+        *(b'{"name":NaN}', b'{"name":"x","y":Infinity}', b'{"name":"x","y":-Infinity}', b"[" * 60_000),
+        *(b'{"name":"x","y":' + b"[" * 30_000 + b"]" * 30_000 + b"}", b'{"a":' * 9_000 + b"1" + b"}" * 9_000),
+        *(b'\xef\xbb\xbf{"name":"x"}', '{"name":"x"}'.encode("utf-16"), b'{"name":"\xe9"}', b'{"\xff":1,"name":"x"}'),
+        *(
+            b'{"name":"\xc0\xaf"}',
+            b'{"name":"\xed\xa0\x80"}',
+            b'{"name":"\xf4\x90\x80\x80"}',
+            b'{"name":"x","y":"\xff"}',
+        ),
+        *(b'{"name":"a\nb"}', b'{"name":"a\x00b"}', b'{"name":"\\x41"}', b'{"name":"\\u12"}', b"\x1f\x8b\x08\x00" * 9),
+    ],
+    ids=lambda raw: repr(raw[:24]),
+)
+async def test_what_is_no_json_object_in_utf_8_is_invalid_json(http: Http, ann: Account, raw: bytes) -> None:
+    as_json = {"Content-Type": "application/json"}
+    for method, path, by in (("POST", "/rooms", ann), ("POST", "/auth/login", None), ("DELETE", "/me", ann)):
+        answer = await http.call(method, path, by=by, content=raw, headers=as_json)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json"), (method, path)
+
+
 async def test_a_wrong_method_names_the_right_ones(http: Http) -> None:
     answer = await http.call("DELETE", "/auth/login")
     assert answer.status_code == 405
@@ -99,6 +123,13 @@ async def test_a_bad_query_is_400(http: Http, ann: Account, query: str) -> None:
     answer = await http.call("GET", f"/rooms/{room}/messages?{query}", by=ann)
     assert answer.status_code == 400
     assert answer.json()["field"] in {"limit", "before", "after"}
+
+
+@pytest.mark.parametrize("value", ["%ff", "%ED%A0%80", "%c0%af", "%00", "a%00b"])
+async def test_a_query_that_is_no_text_names_its_parameter(http: Http, ann: Account, value: str) -> None:
+    for name in ("query", "cursor", "limit"):
+        answer = await http.call("GET", f"/rooms?%ff=x&{name}={value}", by=ann)
+        assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (400, "invalid_unicode", name)
 
 
 @pytest.mark.parametrize(
