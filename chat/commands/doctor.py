@@ -11,6 +11,7 @@ from chat.settings import Settings
 from chat.storage import doctor
 from chat.storage.schema import SchemaFault, path_of
 from chat.storage.store import Store
+from chat.web.hardening import capture
 
 
 def run(
@@ -20,19 +21,23 @@ def run(
 ) -> None:
     """Check that numbers are dense, cursors and counts right, names and keys sound, and nothing orphaned.
 
-    May run beside a server. Exit code 0: all holds; 1: something does not.
+    And that the installed server still has what the hardening hooks into. May run beside a server.
+    Exit code 0: all holds; 1: something does not.
     """
     settings = settings_of(data_dir=data_dir, database_url=database_url)
+    misfits = capture.faults()
+    for misfit in misfits:
+        print(f"stack: {misfit}; install what requirements.lock names")
     with told(SchemaFault, keys.KeysFault):
         path = path_of(settings.database_url)
         if not path.exists():
             raise FileNotFoundError(f"there is no database at {path}")
         keys.read(settings.data_dir / keys.FILE_NAME)
         left = asyncio.run(_examine(settings, repair=repair))
-    if left:
+    if left or misfits:
         mendable = sum(finding.mendable for finding in left)
         hint = f"; `chat doctor --repair` mends {mendable}" if mendable and not repair else ""
-        print(f"{len(left)} found{hint}")
+        print(f"{len(left) + len(misfits)} found{hint}")
         raise typer.Exit(1)
     print("all holds")
 

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypercorn.protocol.ws_stream import WSStream
 from typer.testing import CliRunner, Result
 
 from chat.cli import app
@@ -280,3 +281,14 @@ def test_doctor_gives_blank_and_colliding_rooms_names_of_their_own(run: Run, set
         names = dict(db.execute("SELECT id, name FROM rooms").fetchall())
         assert (names["r_blank"], names["r_twin"]) == ("room-blank", "CAFE-☕ 2")
         assert db.execute("SELECT count(*) FROM room_log WHERE op = 'rename'").fetchone() == (2,)
+
+
+def test_doctor_finds_that_an_upgrade_has_undone_the_hardening(
+    run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(_fill(settings))
+    monkeypatch.delattr(WSStream, "app_send")
+    found = run("doctor")
+    assert found.exit_code == 1
+    assert "stack: hypercorn.protocol.ws_stream.WSStream no longer has app_send" in found.stdout
+    assert found.stdout.endswith("1 found\n")
