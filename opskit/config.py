@@ -1,6 +1,7 @@
 """The configuration, from `[tool.opskit]` of `pyproject.toml` or `opskit.toml`; every fault reported together."""
 
 import difflib
+import re
 import tomllib
 import types
 import typing
@@ -9,7 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from opskit.deploy import freeze
+from opskit.deploy import freeze, sockets
 from opskit.errors import UsageFault
 
 DRIVERS = ("host", "ssh")
@@ -144,7 +145,7 @@ def load(directory: Path) -> Config:
 def parse_toml(path: Path) -> dict[str, Any]:
     """The tree of a TOML file; raises `UsageFault` with file and place of a syntax error."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as fault:
         raise UsageFault(f"{path.name} is not valid TOML: {fault}", remedy=f"mend {path}") from fault
     except (UnicodeDecodeError, OSError) as fault:
@@ -171,37 +172,92 @@ def _replace_source(config: Config, source: str) -> Config:
 
 
 def _contradictions(config: Config, prefix: str) -> list[str]:
-    faults = []
-    for name, value in (("main", config.main), ("changelog", config.changelog)):
-        if not value:
-            faults.append(f"{prefix}{name}: must not be empty")
+    faults = [
+        f"{prefix}{key}: {fault}"
+        for key, name in (
+            ("main", config.main),
+            ("develop", config.develop),
+            ("tag_prefix", f"{config.tag_prefix}1.0.0"),
+        )
+        if (name or key == "main") and (fault := _not_a_ref(name))
+    ]
     if config.develop == config.main:
         faults.append(f'{prefix}develop: is {config.main!r} like main; for trunk mode say develop = ""')
+    if config.remote.startswith("-") or re.search(r"\s", config.remote):
+        faults.append(f"{prefix}remote: {config.remote!r} is no name of a remote")
+    if config.changelog and (fault := _not_inside(config.changelog)):
+        faults.append(f"{prefix}changelog: {fault}")
     for at, entry in enumerate(config.version_files):
-        if ":" not in entry:
-            faults.append(
-                f"{prefix}version_files[{at}]: {entry!r} must be FILE:KEY, as in pyproject.toml:project.version"
-            )
+        if fault := _not_a_version_file(entry):
+            faults.append(f"{prefix}version_files[{at}]: {fault}")
+    faults += _too_low(config.hotfix, f"{prefix}hotfix", {"max_changed_lines": 0, "review_minutes": 0})
     for name, target in config.targets.items():
-        path = f"{prefix}targets.{name}"
-        if target.driver not in DRIVERS:
-            faults.append(f"{path}.driver: {target.driver!r} is none of {', '.join(DRIVERS)}")
-        if not target.start:
-            faults.append(f'{path}.start: is missing; say how the service starts, as in start = "chat serve"')
-        faults += [
-            f"{path}.require[{at}]: {what!r} is none of {', '.join(REQUIREMENTS)}"
-            for at, what in enumerate(target.require)
-            if what not in REQUIREMENTS
-        ]
-        faults += [
-            f"{path}.freeze[{at}]: {fault}" for at, text in enumerate(target.freeze) if (fault := _not_a_window(text))
-        ]
-        faults += [
-            f"{path}.{key}: must be at least {least}, is {getattr(target, key)}"
-            for key, least in (("ready_s", 1), ("drain_s", 0), ("bake_minutes", 0), ("keep", 1))
-            if getattr(target, key) < least
-        ]
+        faults += _target_faults(name, target, f"{prefix}targets.{name}")
     return faults
+
+
+def _target_faults(name: str, target: Target, path: str) -> list[str]:
+    faults = []
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        faults.append(f"{path}: {name!r} must be of letters, digits, '.', '_' and '-'; it names a directory")
+    if target.driver not in DRIVERS:
+        faults.append(f"{path}.driver: {target.driver!r} is none of {', '.join(DRIVERS)}")
+    if not target.start:
+        faults.append(f'{path}.start: is missing; say how the service starts, as in start = "chat serve"')
+    faults += [
+        f"{path}.{key}: {text!r} must begin with /"
+        for key, text in (("health", target.health), ("version_path", target.version_path))
+        if text and not text.startswith("/")
+    ]
+    if fault := _not_an_address(target.bind):
+        faults.append(f"{path}.bind: {fault}")
+    faults += [
+        f"{path}.require[{at}]: {what!r} is none of {', '.join(REQUIREMENTS)}"
+        for at, what in enumerate(target.require)
+        if what not in REQUIREMENTS
+    ]
+    faults += [
+        f"{path}.freeze[{at}]: {fault}" for at, text in enumerate(target.freeze) if (fault := _not_a_window(text))
+    ]
+    return faults + _too_low(target, path, {"ready_s": 1, "drain_s": 0, "bake_minutes": 0, "keep": 1})
+
+
+def _too_low(part: object, path: str, least: Mapping[str, int]) -> list[str]:
+    return [
+        f"{path}.{key}: must be at least {bound}, is {getattr(part, key)}"
+        for key, bound in least.items()
+        if getattr(part, key) < bound
+    ]
+
+
+def _not_a_ref(name: str) -> str:
+    """What keeps *name* from being a branch or tag, by the rules of git-check-ref-format(1); "" if nothing does."""
+    bad = re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/]|/$|\.$|^@$|(?:^|/)\.|\.lock(?:/|$)", name)
+    if not name:
+        return "must not be empty"
+    return f"{name!r} is no name git takes ({bad[0]!r})" if bad else ""
+
+
+def _not_inside(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path or path.endswith("/"):
+        return f"{path!r} must be a file inside the repository, named from its top"
+    return ""
+
+
+def _not_a_version_file(entry: str) -> str:
+    name, colon, _ = entry.partition(":")
+    whole = not colon and not name.lower().endswith((".toml", ".json"))  # a file that is nothing but a version
+    if not name or not (colon or whole):
+        return f"{entry!r} must be FILE:KEY, as in pyproject.toml:project.version"
+    return _not_inside(name)
+
+
+def _not_an_address(bind: str) -> str:
+    try:
+        sockets.parse_bind(bind)
+    except ValueError as fault:
+        return str(fault).removeprefix("bind: ")
+    return ""
 
 
 def _not_a_window(text: str) -> str:
@@ -216,7 +272,7 @@ def _read(kind: type[Any], tree: Mapping[str, Any], path: str, faults: list[str]
     """Build dataclass *kind* of *tree*, appending what is wrong to *faults*; a faulty key keeps its default."""
     hints = typing.get_type_hints(kind)
     known = {f.name: f for f in fields(kind) if f.name != "source"}
-    for name in tree.keys() - known.keys():
+    for name in sorted(tree.keys() - known.keys()):
         near = difflib.get_close_matches(name, known, n=1)
         faults.append(f"{path}{name}: is not a key" + (f"; did you mean {near[0]}?" if near else ""))
     values: dict[str, Any] = {}

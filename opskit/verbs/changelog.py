@@ -53,6 +53,8 @@ def changelog(
     config = load(git.directory)
     outlook = read_outlook(git, config)
     sections = _sections(outlook, config, version=version, every=every)
+    if write and not config.changelog:
+        raise UsageFault('changelog: is "" in the configuration: there is no file to write', remedy="name one there")
     if write:
         _write(report, git.directory / config.changelog, sections, every=every, dry_run=dry_run)
     elif not json:
