@@ -38,8 +38,11 @@ def check_trees(git: Git, plan: Plan) -> list[dict[str, Any]]:
             taken.add(str(entry["home"]))
         here = git.at(tree.path)
         if entry["remove"]:
-            if worktrees.is_dirty(here):
-                raise Refused(f"the work tree {tree.path} has uncommitted work", remedy="commit it, or git stash -u")
+            if unsaved := worktrees.unsaved(here):
+                raise Refused(
+                    f"the work tree {tree.path} has uncommitted work: {', '.join(unsaved)}",
+                    remedy="commit it, or git stash -u",
+                )
         else:
             worktrees.check_move(here, _start(git, str(entry["old"])), str(entry["new"]))
         concerned.append(entry)

@@ -60,6 +60,13 @@ def merge(git: Git, ours: str, theirs: str) -> Merged:
     return Merged(tree, tuple(Conflict(path, **found) for path, found in sides.items()))
 
 
+def no_files(git: Git, revision: str, paths: Sequence[str]) -> list[str]:
+    """Those of *paths* that are something in *revision* but no plain file: a symbolic link, a folder, a submodule."""
+    listed = git.text("--literal-pathspecs", "ls-tree", "-z", "--full-tree", revision, "--", *paths)
+    entries = [entry.split("\t", 1) for entry in listed.split("\0") if entry]
+    return [path for facts, path in entries if not facts.startswith("100")]
+
+
 def read_blobs(git: Git, names: Sequence[str]) -> list[bytes | None]:
     """The contents of objects (`REV:PATH` or ids); None for one that does not exist or is no file."""
     if not names:

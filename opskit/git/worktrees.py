@@ -12,6 +12,8 @@ from opskit.errors import Refused
 from opskit.git.runner import Git
 
 _OURS = "opskit process "  # the lock reason of a temporary work tree, followed by the id of the process that uses it
+# What running Python's tests leaves in a work tree without anybody having written it.
+_LEFT_BEHIND = {"__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache", ".coverage"}
 _MADE = "opskit-made"  # a file in the git directory of a work tree that `hotfix start` made
 
 
@@ -56,12 +58,15 @@ def check_move(git: Git, old: str, new: str) -> None:
         return
     git.run("update-index", "-q", "--refresh", check=False, env={"GIT_OPTIONAL_LOCKS": "1"})
     output = git.run("read-tree", "-n", "-m", "-u", old, new, check=False)
-    if output.code:
-        names = in_the_way(git, old, new)
-        what = ", ".join(names) if names else output.reason
+    names = in_the_way(git, old, new) if output.code else _ignored_in_the_way(git, old, new)
+    if names:
         raise Refused(
-            f"uncommitted changes in {git.directory} are in the way: {what}",
+            f"uncommitted changes in {git.directory} are in the way: {', '.join(names)}",
             remedy="commit them, stash them (git stash -u), or move them away",
+        )
+    if output.code:
+        raise Refused(
+            f"git cannot move the files in {git.directory}: {output.reason}", remedy="mend that, then run it again"
         )
 
 
@@ -72,6 +77,25 @@ def in_the_way(git: Git, old: str, new: str) -> list[str]:
     untracked = set(_paths(git.text("ls-files", "-z", "--others")))
     folders = {str(parent) for path in moved for parent in Path(path).parents}
     return sorted(moved & changed | untracked & (moved | folders))
+
+
+def _ignored_in_the_way(git: Git, old: str, new: str) -> list[str]:
+    """The ignored files with content of their own that moving from *old* to *new* would overwrite without a word."""
+    listed_new = ("-r", "-z", "--no-commit-id", "--name-only", "--no-renames", "--diff-filter=A")
+    added = _paths(git.text("diff-tree", *listed_new, old, new))
+    folders = {parent for path in added for parent in Path(path).parents} - {Path()}
+    there = [path for path in added if os.path.lexists(git.directory / path)]
+    there += [str(folder) for folder in folders if (git.directory / folder).is_file()]
+    if not there:
+        return []
+    tracked = set(_paths(git.text("--literal-pathspecs", "ls-files", "-z", "--", *there)))
+    return sorted(path for path in there if path not in tracked and not _same(git, path, new))
+
+
+def _same(git: Git, path: str, commit: str) -> bool:
+    file = git.directory / path
+    wanted = git.run("cat-file", "--filters", f"{commit}:{path}", check=False)
+    return wanted.code == 0 and file.is_file() and not file.is_symlink() and file.read_bytes() == wanted.out
 
 
 def move(git: Git, old: str, new: str) -> None:
@@ -181,13 +205,25 @@ def is_ours(git: Git) -> bool:
 
 
 def remove(git: Git, place: Path) -> None:
-    """Remove a work tree that `add` made; raises `Refused` if there is uncommitted work in it."""
-    output = git.run("worktree", "remove", "--", str(place), check=False)
-    if output.code:
+    """Remove a work tree that `add` made; raises `Refused` if there is work in it that is saved nowhere else."""
+    if unsaved(git.at(place)):
         raise Refused(
-            f"the work tree {place} has uncommitted work: {output.reason}",
+            f"the work tree {place} has uncommitted work",
             remedy=f"commit it there or throw it away: git worktree remove --force {place}",
         )
+    git.run("worktree", "remove", "--force", "--", str(place))
+
+
+def unsaved(git: Git) -> list[str]:
+    """What is changed, staged or untracked here, what test runs leave behind left out."""
+    entries = _paths(git.text("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"))
+    paths = [entry[3:] for entry in entries if not (entry.startswith("??") and _is_left_behind(entry[3:]))]
+    return sorted(paths)
+
+
+def _is_left_behind(path: str) -> bool:
+    *folders, name = path.split("/")
+    return bool(_LEFT_BEHIND.intersection((*folders, name))) or name.endswith(".pyc")
 
 
 def discard(git: Git, place: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from opskit.config import Config
+from opskit.errors import UsageFault
 from opskit.git import objects
 from opskit.git.objects import Signature
 from opskit.git.runner import Git
@@ -33,7 +34,7 @@ class Workshop:
     def released(self, parent: str, notes: Section | None, *, version: str, subject: str) -> str:
         """*parent* with the changelog's new section and the version in the version files; *parent* if neither moves.
 
-        Raises `UsageFault` where a version file has no such key.
+        Raises `UsageFault` where a version file has no such key, or one of the files is no plain file.
         """
         names = self._special if notes else self._version_files
         before = dict(zip(names, objects.read_blobs(self.git, [f"{parent}:{name}" for name in names]), strict=True))
@@ -47,6 +48,11 @@ class Workshop:
         changed = {name: content for name, content in after.items() if content != before[name]}
         if not changed:
             return parent
+        for name in objects.no_files(self.git, parent, list(changed)):
+            raise UsageFault(
+                f"{name} is a link or a folder: opskit writes plain files only",
+                remedy="name the file itself under changelog or version_files",
+            )
         tree = objects.edit_tree(self.git, parent, changed)
         return self._commit(tree, [parent], subject)
 

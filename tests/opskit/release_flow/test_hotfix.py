@@ -96,6 +96,12 @@ def test_a_dirty_tree_gets_a_work_tree_of_its_own_which_finish_removes(repos: Re
     assert (refused.code, "rooms.py" in refused.json["error"]) == (3, True)
     here.git("checkout", "-q", "--", "rooms.py")
     here.write("other.txt", "mine\n")
+    place.write("notes.txt", "not saved anywhere else\n")
+    refused = place.opskit("hotfix", "finish", "--json")
+    assert (refused.code, "notes.txt" in refused.json["error"]) == (3, True)
+    (place.path / "notes.txt").unlink()
+    place.write("tests/__pycache__/test_rooms.pyc", "left by a test run")
+    place.write(".pytest_cache/README.md", "left by a test run")
     ran = place.opskit("hotfix", "finish", "--json")
     assert ran.code == 0, ran.err
     assert not place.path.exists()

@@ -98,6 +98,40 @@ def test_an_untracked_file_in_the_way_is_refused(repos: Repos) -> None:
     assert (ran.code, "rooms.txt" in ran.json["error"]) == (3, True)
 
 
+@pytest.mark.parametrize(("ignored", "path"), [("rooms.txt", "rooms.txt"), ("sub", "sub")])
+def test_an_ignored_file_in_the_way_is_not_overwritten(repos: Repos, ignored: str, path: str) -> None:
+    here = repos.project().here
+    here.commit("feat: a folder", {"sub/new.txt": "new\n"})
+    here.git("checkout", "-q", "main")
+    here.write(".git/info/exclude", f"{ignored}\n")
+    here.write(path, "precious\n")
+    ran = here.opskit("release", "--json")
+    assert (ran.code, path in ran.json["error"]) == (3, True)
+    assert (here.path / path).read_text() == "precious\n"
+
+
+def test_an_index_that_is_locked_is_told_as_such(repos: Repos) -> None:
+    here = repos.project().here
+    here.write(".git/index.lock", "")
+    ran = here.opskit("release", "--json")
+    assert (ran.code, "index.lock" in ran.json["error"], "uncommitted" in ran.json["error"]) == (3, True, False)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_a_changelog_that_is_no_plain_file_is_a_fault_of_the_configuration(repos: Repos, kind: str) -> None:
+    here = repos.project().here
+    here.git("rm", "-q", "CHANGELOG.md")
+    here.write("docs/CHANGELOG.md", "# Changelog\n")
+    if kind == "link":
+        (here.path / "CHANGELOG.md").symlink_to("docs/CHANGELOG.md")
+    else:
+        here.write("CHANGELOG.md/x", "x\n")
+    here.git("add", "-A")
+    here.git("commit", "-q", "-m", "chore: move it")
+    ran = here.opskit("release", "--dry-run", "--json")
+    assert (ran.code, "CHANGELOG.md is a link or a folder" in ran.json["error"]) == (2, True)
+
+
 def test_red_ci_changes_nothing_and_names_the_log(repos: Repos) -> None:
     project = repos.project(config='[ci]\ntests = "echo broken; false"\n')
     before = project.here.refs()
