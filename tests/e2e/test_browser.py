@@ -156,10 +156,9 @@ def test_older_messages_come_in_above_as_one_scrolls_up(people: tuple[Page, Page
     sees(mohammed, "number 119")
     assert len(said(mohammed)) == 50
     for _ in range(2):
+        before = len(said(mohammed))
         mohammed.locator(".scroller").evaluate("(log) => log.scrollTo(0, 0)")
-        mohammed.wait_for_function(
-            "(before) => document.querySelectorAll('.message').length > before", arg=len(said(mohammed))
-        )
+        mohammed.wait_for_function("(before) => document.querySelectorAll('.message').length > before", arg=before)
     expect(mohammed.get_by_text("This is the beginning of")).to_be_attached()
     assert said(mohammed) == [f"number {number}" for number in range(120)]
 
@@ -173,6 +172,72 @@ def test_a_reload_keeps_the_session_the_room_and_the_messages(people: tuple[Page
     zoe.reload()
     expect(zoe.get_by_role("heading", level=1)).to_have_text(room)
     sees(zoe, "still here")
+
+
+def test_one_stays_signed_in_on_the_device_in_every_tab_until_signing_out(people: tuple[Page, Page]) -> None:
+    zoe, _ = people
+    name = zoe.locator(".account bdi").inner_text()
+    tabs = [zoe.context.new_page() for _ in range(3)]
+    for tab in tabs:  # all renew the one session at once
+        tab.goto(zoe.url, wait_until="commit")
+    for tab in (*tabs, zoe):
+        expect(tab.get_by_role("navigation", name="Rooms")).to_contain_text(name)
+    zoe.reload()
+    tabs[0].get_by_title("Account").click()
+    tabs[0].get_by_role("button", name="Sign out").click()
+    for tab in (*tabs, zoe):
+        expect(tab.get_by_role("heading", name="Welcome back")).to_be_visible()
+
+
+def test_who_does_not_want_to_stay_is_signed_in_as_long_as_the_tab(
+    people: tuple[Page, Page], browser: Browser, server: Server
+) -> None:
+    name = people[0].locator(".account bdi").inner_text()
+    context = browser.new_context()
+    page, other = context.new_page(), context.new_page()
+    page.goto(server.url)
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("Stay signed in on this device").uncheck()
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("navigation", name="Rooms")).to_contain_text(name)
+    page.reload()
+    expect(page.get_by_role("navigation", name="Rooms")).to_contain_text(name)
+    other.goto(server.url)
+    expect(other.get_by_role("heading", name="Welcome back")).to_be_visible()
+    context.close()
+
+
+def test_what_is_said_offline_waits_and_says_so(people: tuple[Page, Page]) -> None:
+    zoe, muhammad = people
+    room = f"tunnel {nonce('')}"
+    start_room(zoe, room)
+    join_room(muhammad, room)
+    zoe.context.set_offline(True)
+    expect(zoe.get_by_role("status").filter(has_text="Offline")).to_be_visible()
+    say(zoe, "from the tunnel")
+    expect(zoe.get_by_text("Will be sent when the connection is back")).to_be_visible()
+    say(muhammad, "where are you?")
+    zoe.context.set_offline(False)
+    sees(muhammad, "from the tunnel")
+    sees(zoe, "where are you?")
+    assert said(zoe) == said(muhammad) == ["where are you?", "from the tunnel"]
+
+
+def test_an_erased_author_is_no_longer_named(people: tuple[Page, Page]) -> None:
+    zoe, muhammad = people
+    room = f"farewell {nonce('')}"
+    start_room(zoe, room)
+    join_room(muhammad, room)
+    say(muhammad, "goodbye")
+    sees(zoe, "goodbye")
+    muhammad.get_by_title("Account").click()
+    muhammad.get_by_role("button", name="Erase account").click()
+    muhammad.get_by_role("dialog").get_by_label("Password").fill(PASSWORD)
+    muhammad.get_by_role("button", name="Erase my account").click()
+    expect(muhammad.get_by_text("Your account is erased.")).to_be_visible()
+    expect(zoe.locator(".message .name")).to_have_text("deleted user")
+    expect(zoe.get_by_role("navigation", name="Rooms")).to_contain_text("deleted user: goodbye")
 
 
 def test_an_ended_session_leads_back_to_signing_in_and_says_why(people: tuple[Page, Page], server: Server) -> None:

@@ -86,6 +86,35 @@ def test_a_room_is_known_by_its_emoji_or_first_letter(page: Page, name: str, emb
     assert run(page, "/static/text.js", f"it.emblem('{name}')") == emblem
 
 
+@pytest.mark.parametrize(
+    ("agent", "device"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0", "Firefox on Linux"),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0",
+            "Edge on Windows",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/142.0.0.0 Mobile Safari/537.36",
+            "Chrome on Android",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Safari/604.1",
+            "Safari on iPhone",
+        ),
+        ("python-httpx/0.28.1", "python-httpx/0.28.1"),
+        ("", "Unknown device"),
+    ],
+)
+def test_a_session_is_known_by_its_device(page: Page, agent: str, device: str) -> None:
+    assert run(page, "/static/text.js", f"it.deviceName('{agent}')") == device
+
+
+@pytest.mark.parametrize(("told", "sentence"), [("a name is empty", "A name is empty."), ("Gone.", "Gone.")])
+def test_what_is_wrong_is_told_in_a_sentence(page: Page, told: str, sentence: str) -> None:
+    assert run(page, "/static/text.js", f"it.sentence('{told}')") == sentence
+
+
 def test_only_web_addresses_become_links(page: Page) -> None:
     said = "see (https://example.org/a_(b)?c=d), javascript:alert(1) and http://x.org."
     parts = run(page, "/static/text.js", f"it.linkParts('{said}')")

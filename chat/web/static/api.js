@@ -10,22 +10,32 @@ export class Problem extends Error {
   }
 }
 
-/** The calls of the contract. The access token lives in memory only; the refresh token as long as the tab. */
+/** The calls of the contract. The access token lives in memory only; the refresh token as long as the tab, or the device. */
 export class Api {
   #access = null;
+  #user = null;
+  #mine = null; // the refresh token that came with the access token
   #renewing = null;
   #peers = typeof BroadcastChannel === "function" ? new BroadcastChannel("chat.session") : null;
 
   constructor({ onSignedOut }) {
     this.onSignedOut = onSignedOut;
-    // A duplicated tab starts with a copy of the refresh token. A token used twice ends the session, so tabs share renewals.
+    // Tabs may hold the same refresh token. A token used twice ends the session, so tabs share renewals.
     this.#peers?.addEventListener("message", ({ data }) => {
-      if (data.was === this.#refreshToken) this.#take(data.tokens);
+      if ([data.was, data.tokens.refresh_token].includes(this.#refreshToken)) this.#take(data.tokens);
     });
   }
 
+  /** Whether a session can outlast the tab: only where tabs can take turns at renewing it. */
+  static canStay = Boolean(navigator.locks);
+
+  // A tab with a session of its own keeps to it.
+  get #store() {
+    return sessionStorage.getItem(KEY) === null && Api.canStay ? localStorage : sessionStorage;
+  }
+
   get #refreshToken() {
-    return sessionStorage.getItem(KEY);
+    return this.#store.getItem(KEY);
   }
 
   get accessToken() {
@@ -36,28 +46,25 @@ export class Api {
     return this.#refreshToken !== null;
   }
 
-  #take(tokens) {
+  #take(tokens, store = this.#store) {
     this.#access = tokens.access_token;
-    sessionStorage.setItem(KEY, tokens.refresh_token);
+    this.#user = tokens.user.id;
+    this.#mine = tokens.refresh_token;
+    store.setItem(KEY, tokens.refresh_token);
   }
 
   forget() {
-    this.#access = null;
+    const another = this.#mine !== null && this.#mine !== this.#refreshToken; // signed in by another tab since
+    if (!another) this.#store.removeItem(KEY);
+    this.#access = this.#user = this.#mine = null;
+  }
+
+  /** Sign in, or make an account first (`isNew`); `stays`: until signed out, not only as long as the tab. */
+  async signIn({ username, password, invite, isNew, stays }) {
+    const body = isNew && invite ? { username, password, invite } : { username, password };
+    const tokens = await request("POST", isNew ? "/auth/register" : "/auth/login", { body });
     sessionStorage.removeItem(KEY);
-  }
-
-  async register(username, password, invite) {
-    const body = invite ? { username, password, invite } : { username, password };
-    return this.#signIn("/auth/register", body);
-  }
-
-  async login(username, password) {
-    return this.#signIn("/auth/login", { username, password });
-  }
-
-  async #signIn(path, body) {
-    const tokens = await request("POST", path, { body });
-    this.#take(tokens);
+    this.#take(tokens, stays && Api.canStay ? localStorage : sessionStorage);
     return tokens.user;
   }
 
@@ -70,13 +77,15 @@ export class Api {
   }
 
   async #renewAlone() {
-    const was = this.#refreshToken;
+    const had = this.#mine;
     const alone = navigator.locks ? (work) => navigator.locks.request("chat.renew", work) : (work) => work();
     return alone(async () => {
-      if (this.#refreshToken !== was && this.#access) return { access_token: this.#access }; // another tab just did
+      const was = this.#refreshToken;
+      if (was !== null && was !== had && was === this.#mine) return { access_token: this.#access }; // another tab just did
       if (was === null) throw this.#signedOut(new Problem({ status: 401, code: "unauthorized", detail: "Please sign in." }));
       try {
         const tokens = await request("POST", "/auth/refresh", { body: { refresh_token: was } });
+        if (this.#user !== null && this.#user !== tokens.user.id) location.reload(); // someone else signed in here since
         this.#take(tokens);
         this.#peers?.postMessage({ was, tokens });
         return tokens;

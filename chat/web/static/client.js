@@ -56,7 +56,7 @@ export class Client {
 
   // Coming and going
 
-  /** Pick up the session this tab had, if it had one. */
+  /** Pick up the session this tab or this device had, if there was one. */
   async restore() {
     if (!this.api.remembered) return;
     try {
@@ -67,8 +67,8 @@ export class Client {
     }
   }
 
-  async signIn({ username, password, invite, isNew }) {
-    this.#enter(isNew ? await this.api.register(username, password, invite) : await this.api.login(username, password));
+  async signIn(form) {
+    this.#enter(await this.api.signIn(form));
   }
 
   #enter(user) {

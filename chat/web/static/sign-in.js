@@ -1,8 +1,10 @@
 // The page for who is not signed in: one form that signs in or makes an account.
 
+import { Api } from "./api.js";
 import { el, setText, toggle } from "./dom.js";
+import { sentence } from "./text.js";
 
-/** The sign-in page; `onSubmit({username, password, invite, isNew})` may reject with a Problem, which is then shown. */
+/** The sign-in page; `onSubmit({username, password, invite, isNew, stays})` may reject with a Problem, which is then shown. */
 export function signInView(onSubmit) {
   let isNew = false;
   let busy = false;
@@ -12,12 +14,14 @@ export function signInView(onSubmit) {
   const username = field("username", "Username", { autocomplete: "username", autocapitalize: "none", spellcheck: "false", dir: "auto" });
   const password = field("password", "Password", { type: "password" });
   const invite = field("invite", "Invitation code", { autocomplete: "off" });
+  const stay = el("input", { type: "checkbox", id: "sign-in-stay", name: "stay", checked: true });
+  const stays = el("label", { class: "stay", hidden: !Api.canStay }, stay, "Stay signed in on this device");
   const fault = el("p", { class: "fault", role: "alert", hidden: true });
   const submit = el("button", { class: "primary", type: "submit" });
   const change = el("button", { class: "link", type: "button", on: { click: () => show(!isNew) } });
   const form = el("form", { class: "card sign-in", novalidate: true, on: { submit: onFormSubmit } });
   form.append(el("span", { class: "logo", "aria-hidden": "true", text: "☕" }), title, lead);
-  form.append(username.root, password.root, invite.root, fault, submit, change);
+  form.append(username.root, password.root, invite.root, stays, fault, submit, change);
   const root = el("main", { class: "sign-in-page" }, form);
 
   function show(asNew) {
@@ -35,7 +39,7 @@ export function signInView(onSubmit) {
     for (const one of [username, password, invite]) one.input.removeAttribute("aria-invalid");
     const wrong = { username, password, invite }[problem?.field];
     wrong?.input.setAttribute("aria-invalid", "true");
-    setText(fault, problem ? sentence(problem) : "");
+    setText(fault, problem ? advice(problem) : "");
     toggle(fault, problem !== null);
     wrong?.input.focus();
   }
@@ -48,7 +52,8 @@ export function signInView(onSubmit) {
     busy = submit.disabled = true;
     tell(null);
     try {
-      await onSubmit({ username: username.input.value, password: password.input.value, invite: invite.input.value, isNew });
+      const typed = { username: username.input.value, password: password.input.value, invite: invite.input.value };
+      await onSubmit({ ...typed, isNew, stays: stay.checked });
       form.reset();
     } catch (problem) {
       if (isNew && problem.code === "forbidden") toggle(invite.root, true);
@@ -82,12 +87,12 @@ function field(name, label, attributes = {}) {
   return { root, input, hint };
 }
 
-function sentence(problem) {
+function advice(problem) {
   const known = {
     bad_credentials: "That username and password do not match.",
     username_taken: "That username, or one that looks like it, is taken.",
     forbidden: "This server needs an invitation code.",
     rate_limited: "Too many attempts. Please wait a moment.",
   };
-  return known[problem.code] ?? problem.message;
+  return known[problem.code] ?? sentence(problem.message);
 }

@@ -28,6 +28,24 @@ export function userName(user) {
   return user?.username ?? "deleted user";
 }
 
+/** What the server says is wrong, as a sentence. */
+export function sentence(text) {
+  const said = text.charAt(0).toLocaleUpperCase() + text.slice(1);
+  return /[.!?…]$/u.test(said) ? said : `${said}.`;
+}
+
+const BROWSERS = [/(Edg)e?\//u, /(OPR|Opera)\//u, /(Firefox)\//u, /(Chrom)(?:e|ium)\//u, /Version\/\S+ .*(Safari)\//u];
+const BROWSER_NAMES = { Edg: "Edge", OPR: "Opera", Chrom: "Chrome" };
+const SYSTEMS = [["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS X", "Mac"]];
+
+/** What a session is used with, by its User-Agent: "Firefox on Windows", else as the client calls itself. */
+export function deviceName(agent) {
+  const found = BROWSERS.map((pattern) => pattern.exec(agent)?.[1]).find(Boolean);
+  if (!agent.startsWith("Mozilla/") || !found) return agent || "Unknown device";
+  const system = [...SYSTEMS, ["Linux", "Linux"]].find(([sign]) => agent.includes(sign))?.[1];
+  return system ? `${BROWSER_NAMES[found] ?? found} on ${system}` : (BROWSER_NAMES[found] ?? found);
+}
+
 /** True if `content` is nothing but a few emoji, which then may be shown large. */
 export function isJumbo(content) {
   const parts = graphemes(content.trim()).filter((part) => part.trim());
