@@ -46,7 +46,11 @@ const conversation = conversationView(client, {
   onFind: find,
   onJoin: join,
 });
-const members = membersView({ onClose: () => showMembers(false), onRemove: removeMember });
+const hideMembers = () => {
+  showMembers(false);
+  conversation.people.focus();
+};
+const members = membersView({ onClose: hideMembers, onRemove: removeMember });
 const page = el("div", { class: "page", hidden: true }, sidebar.root, conversation.root, members.root);
 document.getElementById("app").replaceChildren(signIn.root, page, notes.root);
 

@@ -14,7 +14,8 @@ export function composerView(client) {
   const drafts = new Map();
   let room = null;
 
-  const input = el("textarea", { rows: "1", dir: "auto", "aria-label": "Message", autocomplete: "off", enterkeyhint: "send" });
+  const enterkeyhint = touch.matches ? "enter" : "send"; // as the key does
+  const input = el("textarea", { rows: "1", dir: "auto", "aria-label": "Message", autocomplete: "off", enterkeyhint });
   const left = el("span", { class: "left", role: "status", hidden: true });
   const smile = iconButton("smile", "Insert an emoji", () => pickEmoji(smile, insert));
   const send = el("button", { type: "submit", class: "send", title: "Send", "aria-label": "Send", disabled: true }, icon("send"));

@@ -1,7 +1,7 @@
 // Modal dialogs: a question, a form, the search for rooms, the account.
 
 import { bdi, el, icon, iconButton, setText, toggle } from "./dom.js";
-import { emblem, fullTime, hue } from "./text.js";
+import { deviceName, emblem, fullTime, hue, sentence } from "./text.js";
 
 /** Open a modal dialog with `content`; it is removed when it closes. */
 function modal(title, ...content) {
@@ -35,7 +35,7 @@ export function ask({ title, text = "", fields = [], submit, danger = false, onS
       await onSubmit(Object.fromEntries(new FormData(form)));
       dialog.close();
     } catch (problem) {
-      setText(fault, problem.message);
+      setText(fault, sentence(problem.message));
       toggle(fault, true);
     } finally {
       button.disabled = false;
@@ -84,7 +84,7 @@ export function findRooms({ client, onChoose, onCreate }) {
   }
 
   function tell(problem) {
-    setText(fault, problem?.message ?? "");
+    setText(fault, problem ? sentence(problem.message) : "");
     toggle(fault, Boolean(problem));
   }
 
@@ -129,7 +129,7 @@ export async function accountDialog({ client, onNote }) {
   }
   function row(session) {
     const seen = session.current ? "this one" : `last seen ${fullTime(new Date(session.last_seen))}`;
-    const what = el("span", { class: "row-text" }, bdi(session.user_agent || "Unknown device"), el("small", { text: seen }));
+    const what = el("span", { class: "row-text" }, bdi(deviceName(session.user_agent), { title: session.user_agent }), el("small", { text: seen }));
     const end = async () => {
       await client.api.endSession(session.id).catch((problem) => onNote(problem.message));
       show();

@@ -12,6 +12,8 @@ export function membersView(actions) {
   const head = el("header", {}, el("h2", { text: "Members" }), iconButton("close", "Close the list of members", actions.onClose));
   const root = el("aside", { class: "members", "aria-label": "Members" }, head, onlineTitle, online, offlineTitle, offline);
 
+  root.addEventListener("keydown", ({ key }) => key === "Escape" && actions.onClose());
+
   return {
     root,
     render(state) {

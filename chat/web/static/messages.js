@@ -101,7 +101,7 @@ function itemsOf(room, me, before) {
 
 // A reaction must not rebuild the message it is on: that would move the focus and have it read out again.
 function updateReactions(node, item, old, context) {
-  const same = item.kind === "message" && old.kind === "message" && item.goesOn === old.goesOn;
+  const same = item.kind === "message" && old.kind === "message" && item.goesOn === old.goesOn && item.message.sender === old.message.sender;
   if (!same || item.message.content !== old.message.content) return false;
   const focused = node.querySelector(".reaction:focus")?.dataset.emoji;
   node.querySelector(".reactions").replaceWith(reactions(item.message, context));

@@ -56,8 +56,9 @@ const DURABLE = {
     const members = room.members && { ...room.members };
     if (members && op === "join") members[user.id] ??= { user, role: "member", online: false, last_active: null };
     if (members && op === "leave") delete members[user.id];
-    const memberCount = room.memberCount === null ? null : room.memberCount + (op === "join" ? 1 : -1);
-    return { ...room, members, memberCount: members ? Object.keys(members).length : memberCount };
+    const counted = room.memberCount === null ? null : room.memberCount + (op === "join" ? 1 : -1);
+    const memberCount = members ? Object.keys(members).length : counted;
+    return { ...(user.username === null ? nameless(room, user) : room), members, memberCount };
   },
   room(room, { op, name, owner }) {
     if (op === "rename") return { ...room, name };
@@ -69,6 +70,12 @@ const DURABLE = {
     return { ...room, owner, members: room.members && Object.fromEntries(roles) };
   },
 };
+
+// Whose account is erased leaves without a name, and is no longer named by what they wrote.
+function nameless(room, user) {
+  const unsigned = (message) => (message?.sender.id === user.id ? { ...message, sender: user } : message);
+  return { ...room, last: unsigned(room.last), messages: room.messages.map(unsigned) };
+}
 
 /** The durable event types. */
 export const isDurable = (type) => type in DURABLE;

@@ -41,7 +41,7 @@ export function sidebarView({ onFind, onAccount }) {
 // A row is made anew only if something that it shows has changed.
 function row(before, room, current, me) {
   const old = before.find((one) => one.room.id === room.id);
-  const shows = (one) => [one.name, one.unread, one.last?.id].join("\n");
+  const shows = (one) => [one.name, one.unread, one.last?.id, one.last?.sender.username].join("\n");
   return old && old.current === current && shows(old.room) === shows(room) ? old : { room, current, me };
 }
 

@@ -26,6 +26,7 @@ export class Socket {
     this.#api = api;
     this.#handlers = handlers;
     addEventListener("online", () => this.hurry());
+    addEventListener("offline", () => this.live && this.#lost());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.hurry());
   }
 

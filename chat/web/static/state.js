@@ -112,12 +112,14 @@ function described(state, entry) {
   return { ...state, rooms: { ...state.rooms, [facts.id]: Room.describe(known, entry) } };
 }
 
+const names = new Intl.Collator(undefined, { numeric: true });
+
 /** The rooms as the list shows them: the latest conversation first. */
 export function roomList(state) {
   const when = (room) => room.last?.timestamp ?? "";
   return Object.values(state.rooms)
     .filter((room) => room.name !== null)
-    .sort((one, other) => when(other).localeCompare(when(one)) || one.name.localeCompare(other.name));
+    .sort((one, other) => when(other).localeCompare(when(one)) || names.compare(one.name, other.name));
 }
 
 /** How many messages are unread in all rooms together. */
