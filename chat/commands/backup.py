@@ -64,7 +64,10 @@ def make(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Write a consistent copy of all data to one file, while the server runs."""
+    """Write a consistent copy of all data to one file, while the server runs.
+
+    Example: chat backup chat-2026-11-22.tar.gz --with-keys --passphrase-file ./passphrase
+    """
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     source = path_of(settings.database_url)
     with told(*_FAULTS):
@@ -121,7 +124,10 @@ def restore(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Put a backup in the place of the database; what was there is kept beside it. Not while a server runs."""
+    """Put a backup in the place of the database; what was there is kept beside it. Not while a server runs.
+
+    Example: chat restore chat-2026-11-22.tar.gz --data-dir ./data
+    """
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     path, key_file = path_of(settings.database_url), settings.data_dir / keys.FILE_NAME
     with told(*_FAULTS, tarfile.TarError):

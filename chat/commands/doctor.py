@@ -23,6 +23,8 @@ def run(
 
     And that the installed server still has what the hardening hooks into. May run beside a server.
     Exit code 0: all holds; 1: something does not.
+
+    Example: chat doctor --repair --data-dir ./data
     """
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     misfits = capture.faults()

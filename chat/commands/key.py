@@ -21,6 +21,8 @@ def rotate(data_dir: DataDir = None) -> None:
 
     The key before keeps verifying, so nobody is signed out; the one before that is dropped. Rotate twice, one access
     token's life apart, to be rid of a key.
+
+    Example: chat keys rotate --data-dir ./data
     """
     settings = settings_of(data_dir=data_dir)
     with told(keys.KeysFault):

@@ -13,7 +13,10 @@ Check = Annotated[bool, typer.Option("--check", help="Change nothing; print sche
 
 
 def run(data_dir: DataDir = None, database_url: DatabaseUrl = None, *, check: Check = False) -> None:
-    """Bring the database to this release's schema; make it if there is none."""
+    """Bring the database to this release's schema; make it if there is none.
+
+    Example: chat migrate --check --data-dir ./data
+    """
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     path = path_of(settings.database_url)
     with told(SchemaFault):

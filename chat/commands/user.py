@@ -35,7 +35,10 @@ DAY_MS = 86_400_000
 
 @app.command()
 def disable(name: Name, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
-    """Keep someone from signing in, and close what is open, within a second."""
+    """Keep someone from signing in, and close what is open, within a second.
+
+    Example: chat user disable mallory
+    """
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     _run(settings, lambda store: _with_user(store, name, lambda user: store.writer.submit(users.disable, user)))
     print(f"{name} is disabled")
@@ -43,7 +46,10 @@ def disable(name: Name, data_dir: DataDir = None, database_url: DatabaseUrl = No
 
 @app.command()
 def enable(name: Name, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
-    """Let a disabled account sign in again."""
+    """Let a disabled account sign in again.
+
+    Example: chat user enable mallory
+    """
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     _run(settings, lambda store: _with_user(store, name, lambda user: store.writer.submit(users.enable, user)))
     print(f"{name} is enabled")
@@ -56,7 +62,10 @@ def reset_password(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Give someone another password, and end all their sessions. Without --stdin one is made up and printed."""
+    """Give someone another password, and end all their sessions. Without --stdin one is made up and printed.
+
+    Example: chat user reset-password alice
+    """
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     password = sys.stdin.readline().rstrip("\n") if stdin else secrets.token_urlsafe(12)
 
@@ -80,7 +89,10 @@ def invite(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Print an invite with which one person can register where CHAT_REGISTRATION is invite."""
+    """Print an invite with which one person can register where CHAT_REGISTRATION is invite.
+
+    Example: chat user invite --days 2
+    """
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     code = secrets.token_urlsafe(18)
     ask = users.Invite(invite_hash=digest(code), expires_ms=int(time.time() * 1000) + days * DAY_MS)
