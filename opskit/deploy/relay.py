@@ -17,6 +17,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from opskit.deploy.sockets import EXHAUSTED, REST_S
+
 RELAY = "OPSKIT_RELAY"  # the order, as JSON, in the relay's environment
 _CHUNK_BYTES = 1 << 16
 _IDLE_S = 0.5  # a parked connection that has been answered and silent for so long is between requests
@@ -87,6 +89,7 @@ class Relay:
         self.parked: asyncio.Task[None] | None = None
         self.turn = asyncio.Semaphore(_CONNECTING_AT_ONCE)
         self.serving = False
+        self.accepting: set[socket.socket] = set()
 
     async def run(self) -> int:
         """Serve until the service ends; returns its exit code."""
@@ -122,18 +125,31 @@ class Relay:
         """Stop accepting on public and let what there is finish."""
         if self.serving:
             self.serving = False
-            asyncio.get_running_loop().remove_reader(self.public)
+            self._refuse(self.public)
             self.parked = asyncio.get_running_loop().create_task(self._drain(all_of_it=False))
 
     def accept(self, listener: socket.socket) -> None:
         """Take every connection of *listener* from now on."""
+        self.accepting.add(listener)
         asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _refuse(self, listener: socket.socket) -> None:
+        self.accepting.discard(listener)
+        asyncio.get_running_loop().remove_reader(listener)
+
+    def _rest(self, listener: socket.socket) -> None:
+        """Leave connections in the queue for a moment: there is no descriptor for another one."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        loop.call_later(REST_S, lambda: self.accept(listener) if listener in self.accepting else None)
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(64):
             try:
                 client, _address = listener.accept()
-            except OSError:  # none left, another process was quicker, or the client is gone again
+            except OSError as fault:  # none left, another process was quicker, or the client is gone again
+                if fault.errno in EXHAUSTED:
+                    self._rest(listener)
                 return
             client.setblocking(False)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -153,10 +169,9 @@ class Relay:
 
     async def _drain(self, *, all_of_it: bool) -> None:
         """Close each connection when it is idle, and after `drain_s` whatever is left."""
-        loop = asyncio.get_running_loop()
         if all_of_it:
             for listener in (self.public, self.private):
-                loop.remove_reader(listener)
+                self._refuse(listener)
         deadline = time.monotonic() + float(self.order["drain_s"])
         while self.connections and (now := time.monotonic()) < deadline:
             for connection in [c for c in self.connections if c.idle(now)]:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 BACKLOG = 4096  # connections that may wait while no service accepts; Linux caps it at net.core.somaxconn
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}  # accept(2): another try at once fails too
+REST_S = 0.2  # before that other try
 UNIX_PATH_MAX = 107  # bytes of sun_path, without its closing NUL (unix(7))
 
 

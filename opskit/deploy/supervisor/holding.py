@@ -5,6 +5,8 @@ import contextlib
 import json
 import socket
 
+from opskit.deploy.sockets import EXHAUSTED, REST_S
+
 _RETRY_AFTER_S = 30
 _CLIENT_S = 5.0
 _AT_ONCE = 256
@@ -45,17 +47,27 @@ class Holding:
             listener.setblocking(False)
             try:
                 client, _address = listener.accept()
-            except OSError:
+            except OSError as fault:
+                if fault.errno in EXHAUSTED:
+                    self._rest()
                 return
         client.setblocking(False)
         task = asyncio.get_running_loop().create_task(self._serve(client))
         self._clients.add(task)
         task.add_done_callback(self._served)
 
-    def _served(self, task: asyncio.Task[None]) -> None:
-        self._clients.discard(task)
+    def _rest(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.public)
+        loop.call_later(REST_S, self._go_on)
+
+    def _go_on(self) -> None:
         if self.detail:
             asyncio.get_running_loop().add_reader(self.public, self._accept)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._clients.discard(task)
+        self._go_on()
 
     async def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

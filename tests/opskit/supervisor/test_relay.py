@@ -1,6 +1,7 @@
 """A service that only takes a port, behind the relay."""
 
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -128,3 +129,29 @@ def test_stop_ends_relay_and_service(target: Target) -> None:
     assert status.running.state is ChildState.PUBLIC
     target.control.stop()
     assert processes_of(target.state_dir) == []
+
+
+def test_a_relay_out_of_descriptors_waits_without_spinning_and_goes_on(shared: Target) -> None:
+    status = shared.deploy("1.0.0", command=page(shared, "1.0.0"))
+    assert status.running is not None
+    pid = status.running.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    taken = [int(fd.name) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(taken) + 1, hard))
+    clients = [socket.create_connection(address(status.public_url), timeout=10) for _ in range(8)]
+    began, before_s = time.monotonic(), cpu_s(pid)
+    wait_for(lambda: time.monotonic() > began + 1)
+    spent_s = cpu_s(pid) - before_s
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    assert spent_s < 0.3
+    for client in clients:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        with client.makefile("rb") as answer:
+            assert answer.read().endswith(b"\r\n\r\n1.0.0")
+        client.close()
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that *pid* has used, in seconds (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
