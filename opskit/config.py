@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 import tomllib
 import types
 import typing
@@ -10,11 +11,12 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from opskit.deploy import freeze, sockets
+from opskit.deploy import freeze, placeholders, sockets
 from opskit.errors import UsageFault
 
 DRIVERS = ("host", "ssh")
 REQUIREMENTS = ("tag", "ci", "approval")
+COMMANDS = ("build", "smoke", "migrate", "schema", "backup", "restore")  # of a target, run by a shell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +221,23 @@ def _target_faults(name: str, target: Target, path: str) -> list[str]:
     faults += [
         f"{path}.freeze[{at}]: {fault}" for at, text in enumerate(target.freeze) if (fault := _not_a_window(text))
     ]
+    faults += _command_faults(target, path)
     return faults + _too_low(target, path, {"ready_s": 1, "drain_s": 0, "bake_minutes": 0, "keep": 1})
+
+
+def _command_faults(target: Target, path: str) -> list[str]:
+    """A command or a value of `env` that could never work."""
+    faults = []
+    try:
+        shlex.split(target.start)
+    except ValueError as fault:
+        faults.append(f"{path}.start: {target.start!r} is no command: {fault}")
+    texts = {key: getattr(target, key) for key in ("start", *COMMANDS)}
+    texts |= {f"env.{name}": text for name, text in target.env.items()}
+    known = " ".join(f"{{{name}}}" for name in placeholders.NAMES)
+    for key, text in texts.items():
+        faults += [f"{path}.{key}: {{{name}}} is no placeholder; there is {known}" for name in placeholders.unknown(text)]
+    return faults
 
 
 def _too_low(part: object, path: str, least: Mapping[str, int]) -> list[str]:

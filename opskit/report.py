@@ -99,7 +99,7 @@ class Report:
         try:
             yield step
         except BaseException:
-            step.status = "failed"
+            step.status = "failed" if step.status == "done" else step.status
             raise
         finally:
             step.seconds = round(time.monotonic() - step.started, 3)

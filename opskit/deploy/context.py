@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from opskit.config import Config, Target, load
-from opskit.deploy import commands
+from opskit.deploy import commands, sockets
 from opskit.deploy.layout import Layout, layout_of
 from opskit.deploy.placeholders import fill
 from opskit.deploy.releases import Built
@@ -27,23 +27,33 @@ class Context:
     git: Git
     report: Report
 
-    def filled(self, text: str, *, key: str, values: Mapping[str, str], quote: bool = False) -> str:
-        """*text* with its placeholders filled; `state_dir` is the target's unless *values* say otherwise."""
-        known = {"state_dir": str(self.layout.state_dir), **values}
-        return fill(text, known, key=f"targets.{self.name}.{key}", quote=quote)
+    @property
+    def public_url(self) -> str:
+        """The URL of `bind`."""
+        return sockets.url_of_bind(self.target.bind)
 
-    def service_env(self, built: Built, *, state_dir: Path | None = None) -> dict[str, str]:
-        """The target's `env` for a process of this release; *state_dir* puts another in the real one's place."""
-        values = {"release_dir": str(built.directory), "state_dir": str(state_dir or self.layout.state_dir)}
+    def values(self, built: Built, *, state_dir: Path | None = None) -> dict[str, str]:
+        """What the placeholders stand for; *state_dir* puts another in the real one's place."""
         return {
-            name: fill(text, values, key=f"targets.{self.name}.env.{name}") for name, text in self.target.env.items()
+            "url": self.public_url,
+            "port": str(sockets.parse_bind(self.target.bind)[1]),
+            "state_dir": str(state_dir or self.layout.state_dir),
+            "release_dir": str(built.directory),
         }
+
+    def filled(self, text: str, *, key: str, values: Mapping[str, str], quote: bool = False) -> str:
+        """*text* with its placeholders filled; raises `UsageFault` with the key's path for one that there is not."""
+        return fill(text, values, key=f"targets.{self.name}.{key}", quote=quote)
+
+    def service_env(self, values: Mapping[str, str]) -> dict[str, str]:
+        """The target's `env` with *values*."""
+        return {name: self.filled(text, key=f"env.{name}", values=values) for name, text in self.target.env.items()}
 
     def command_env(self, built: Built, *, state_dir: Path | None = None) -> dict[str, str]:
         """What a command run for this release gets on top of the caller's environment."""
         environment = str(self.layout.environments / built.environment) if built.environment else ""
         return {
-            **self.service_env(built, state_dir=state_dir),
+            **self.service_env(self.values(built, state_dir=state_dir)),
             "OPSKIT_TARGET": self.name,
             "OPSKIT_STATE_DIR": str(state_dir or self.layout.state_dir),
             "OPSKIT_RELEASE_DIR": str(built.directory),
@@ -62,8 +72,12 @@ class Context:
         state_dir: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> commands.Ran:
-        """Run the target's command *key* (`build`, `smoke`, `migrate`, …) in the release's directory."""
-        values = {"url": url, "release_dir": str(built.directory), "state_dir": str(state_dir or self.layout.state_dir)}
+        """Run the target's command *key* (`build`, `smoke`, `migrate`, …) in the release's directory.
+
+        `{url}` in it is *url*, the public one without.
+        """
+        values = self.values(built, state_dir=state_dir)
+        values["url"] = url or values["url"]
         command = self.filled(getattr(self.target, key), key=key, values=values, quote=True)
         return commands.run(
             command,

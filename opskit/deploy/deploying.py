@@ -9,7 +9,7 @@ from opskit.deploy.context import Context, now
 from opskit.deploy.control import Child, Control, Status
 from opskit.deploy.operation import HalfDone, Intent, Operation, half_done
 from opskit.deploy.plan import Facts, Planned, Step
-from opskit.deploy.run import Act, Run, carry_out, finish, put_back, told
+from opskit.deploy.run import Act, Detached, Run, carry_out, finish, put_back, told
 from opskit.deploy.source import Source
 from opskit.errors import Bad, PutBack, Refused
 
@@ -26,7 +26,7 @@ class Wish:
 def planned(context: Context, wish: Wish) -> list[Planned]:
     """The steps that `deploy` would take now; changes nothing. Raises `Refused` as `deploy` would."""
     wanted = source.resolve(context.git, context.config, wish.ref)
-    refuse_if_half_done(context)
+    refuse_if_busy(context)
     preflight.check(context, wanted, break_glass=wish.break_glass, fetch=False)
     facts = _facts(context, wanted, wish)
     return [*plan.deploy(context.target, facts), *plan.afterwards(context.target, facts)]
@@ -68,25 +68,54 @@ def deploy(context: Context, wish: Wish) -> Run:
     return _follow(run, plan.afterwards(context.target, facts))
 
 
+def planned_resume(context: Context) -> list[Planned]:
+    """The steps that `resume` would take now; changes nothing."""
+    run, todo = _left(context)
+    return [*todo, *_after(run)]
+
+
+def planned_abort(context: Context) -> list[Planned]:
+    """What `abort` would do now; changes nothing."""
+    run = _reopened(context, _half_done(context))
+    before = run.before.release.version if run.before else "nothing"
+    if not run.cut_over:
+        return [Planned(Step.PUT_BACK, f"{run.intent.version} is ended; {before} is in service all the time")]
+    return [Planned(Step.PUT_BACK, f"{context.target.bind} from {run.intent.version} to {before}")]
+
+
 def resume(context: Context) -> Run:
     """Go on with the deploy or rollback that was cut off, from what is really done."""
     context.layout.make()
     with lock.held(context.layout.lock, target=context.name, operation="resume"):
-        half = _half_done(context)
-        intent = half.intent
-        wanted = source.resolve(context.git, context.config, intent.commit)
-        wanted = replace(wanted, version=intent.version, ref=intent.ref)
-        run = _reopened(context, half)
-        facts = Facts(release=intent.release, running=intent.was_running, is_built=run.built is not None)
-        if intent.kind == "deploy":
-            todo = [step for step in plan.deploy(context.target, facts) if step.step != Step.PREFLIGHT]
-        else:
-            todo = plan.rollback_to_retained(context.target, facts)
-        skip = set(half.done) & {Step.PRE_DEPLOY, Step.BACKUP, Step.REHEARSE, Step.MIGRATE}
-        if run.cut_over:
-            skip |= {Step.START, Step.HEALTH, Step.SMOKE, Step.CUT_OVER}
-        carry_out(run, [step for step in todo if step.step not in skip], _acts(context, wanted))
-    return _follow(run, plan.afterwards(context.target, facts) if intent.kind == "deploy" else [])
+        run, todo = _left(context)
+        wanted = source.resolve(context.git, context.config, run.intent.commit)
+        wanted = replace(wanted, version=run.intent.version, ref=run.intent.ref)
+        carry_out(run, todo, _acts(context, wanted))
+    return _follow(run, _after(run))
+
+
+def _left(context: Context) -> tuple[Run, list[Planned]]:
+    """The cut-off operation, and those of its steps that are still to be done."""
+    half = _half_done(context)
+    run, facts = _reopened(context, half), _facts_of(half.intent, context)
+    if half.intent.kind == "deploy":
+        todo = [step for step in plan.deploy(context.target, facts) if step.step != Step.PREFLIGHT]
+    else:
+        todo = plan.rollback_to_retained(context.target, facts)
+    skip = set(half.done) & {Step.PRE_DEPLOY, Step.BACKUP, Step.REHEARSE, Step.MIGRATE}
+    if run.cut_over:
+        skip |= {Step.START, Step.HEALTH, Step.SMOKE, Step.CUT_OVER}
+    return run, [step for step in todo if step.step not in skip]
+
+
+def _after(run: Run) -> list[Planned]:
+    facts = _facts_of(run.intent, run.context)
+    return plan.afterwards(run.context.target, facts) if run.intent.kind == "deploy" else []
+
+
+def _facts_of(intent: Intent, context: Context) -> Facts:
+    built = releases.read(context.layout.releases / intent.release)
+    return Facts(release=intent.release, running=intent.was_running, is_built=built is not None)
 
 
 def abort(context: Context) -> Run:
@@ -103,6 +132,12 @@ def abort(context: Context) -> Run:
     return run
 
 
+def refuse_if_busy(context: Context) -> None:
+    """For before the lock is taken: raise `Locked` while another operation runs, `Refused` if one was cut off."""
+    lock.refuse_if_held(context.layout.lock, target=context.name)
+    refuse_if_half_done(context)
+
+
 def refuse_if_half_done(context: Context) -> None:
     """Raise `Refused` if an operation on this target was cut off and waits for a decision."""
     half = half_done(context.layout.operation)
@@ -117,10 +152,13 @@ def refuse_if_half_done(context: Context) -> None:
 def _follow(run: Run, rest: Sequence[Planned]) -> Run:
     """What comes after the lock is free: the bake, told as it goes, and the hook."""
     acts = _after_acts(run.context)
-    for step in rest:
-        if run.result == "done":
-            with told(run.context, step.step.value) as shown:
-                acts[step.step](run, shown)
+    try:
+        for step in rest:
+            if run.result == "done":
+                with told(run.context, step.step.value) as shown:
+                    acts[step.step](run, shown)
+    except KeyboardInterrupt:
+        raise Detached(run) from None
     if run.result == "rolled_back":
         records.catch_up(run.context)
         before = run.before.release.version if run.before else "nothing"

@@ -54,14 +54,19 @@ def holder_of(path: Path) -> Holder | None:
         return None
 
 
+def refuse_if_held(path: Path, *, target: str) -> None:
+    """Raise `Locked` while somebody holds the lock; a moment later it may be otherwise (see `held`)."""
+    holder = holder_of(path)
+    if holder is not None and not holder.gone:
+        raise Locked(target, holder)
+
+
 @contextmanager
 def held(path: Path, *, target: str, operation: str) -> Iterator[None]:
     """Hold the lock at *path* while the block runs; raises `Locked` naming who has it."""
     mine = Holder(operation, _user(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"), identity())
     with _guarded(path):
-        other = holder_of(path)
-        if other is not None and not other.gone:
-            raise Locked(target, other)
+        refuse_if_held(path, target=target)
         _write(path, mine)
     try:
         yield

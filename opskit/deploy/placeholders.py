@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from opskit.errors import UsageFault
 
+NAMES = ("url", "port", "state_dir", "release_dir")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -25,3 +26,8 @@ def fill(text: str, values: Mapping[str, str], *, key: str, quote: bool = False)
         return shlex.quote(values[name]) if quote else values[name]
 
     return _PLACEHOLDER.sub(value_of, text)
+
+
+def unknown(text: str) -> list[str]:
+    """The placeholders in *text* that there are none of."""
+    return [name for name in _PLACEHOLDER.findall(text) if name not in NAMES]

@@ -28,6 +28,7 @@ class Step(StrEnum):
     RETIRE = "retire"
     POST_DEPLOY = "post_deploy hook"
     RETURN = "return to parked"
+    PUT_BACK = "put back"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from opskit import ledger
 from opskit.deploy import history, lock, migrating, plan, records, releases, steps
 from opskit.deploy.context import Context, now
 from opskit.deploy.control import Child, ChildState, Control, Status
-from opskit.deploy.deploying import refuse_if_half_done
+from opskit.deploy.deploying import refuse_if_busy, refuse_if_half_done
 from opskit.deploy.operation import Intent, Operation
 from opskit.deploy.plan import Facts, Planned
 from opskit.deploy.releases import Built
@@ -14,7 +14,7 @@ from opskit.errors import Refused
 
 def planned(context: Context, to: str) -> list[Planned]:
     """The steps that `rollback` would take now; changes nothing. Raises `Refused` as `rollback` would."""
-    refuse_if_half_done(context)
+    refuse_if_busy(context)
     control, running = in_service(context)
     status = control.status()
     return _plan(context, status, running, _choose(context, status, running, to))

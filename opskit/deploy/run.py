@@ -39,6 +39,7 @@ class Run:
     child: Child | None = None
     cut_over: bool = False
     migrated: bool = False
+    recorded: bool = False  # it is in service, and history says so
     schema: Schema | None = None  # what the release said of the database, once asked
     result: str = "done"
     bake: str = ""  # the id of the bake that it began
@@ -56,6 +57,14 @@ class Run:
         """What every JSON answer of this operation carries."""
         previous = self.before.release.version if self.before else None
         return {"target": self.context.name, "release": self.intent.version, "previous": previous}
+
+
+class Detached(KeyboardInterrupt):
+    """Ctrl-C once the release is in service and recorded: it stays, and the supervisor goes on alone."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
 
 
 Act = Callable[[Run, Shown], None]
@@ -85,12 +94,15 @@ def carry_out(run: Run, steps: Sequence[Planned], acts: Mapping[Step, Act]) -> N
             with told(run.context, planned.step.value) as shown:
                 acts[planned.step](run, shown)
             journal.finished(planned.step.value)
-    except (CheckFailed, LaunchFailed, BuildFailed, Refused, OSError) as fault:
+    except (OpskitError, OSError) as fault:
         put_back(run)
         finish(run, "failed", reason=_sentence(fault))
         _alert(run, fault)
         raise _failure(run, fault) from fault
     except KeyboardInterrupt:
+        if run.recorded:
+            journal.end()
+            raise Detached(run) from None
         put_back(run)
         finish(run, "failed", reason="interrupted")
         raise
@@ -102,7 +114,7 @@ def put_back(run: Run) -> None:
     if not run.control.alive():
         return
     status = run.control.status()
-    with told(run.context, "put back") as shown:
+    with told(run.context, Step.PUT_BACK.value) as shown:
         if not run.cut_over:
             run.control.discard()
             shown.detail = f"{run.before.release.version} was in service all the time" if run.before else "ended"
@@ -118,7 +130,7 @@ def put_back(run: Run) -> None:
 
 def finish(run: Run, result: str, *, reason: str = "") -> None:
     """Write the outcome into history and ledger and close the journal."""
-    run.result = result
+    run.result, run.recorded = result, result == "done"
     previous = run.before.release.version if run.before else ""
     records.conclude(run.context, run.intent, result, previous=previous, reason=reason)
     Operation(run.context.layout.operation).end()

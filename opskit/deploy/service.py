@@ -17,13 +17,11 @@ def launch_spec(
 ) -> LaunchSpec:
     """How the supervisor starts this release. `{port}` is left for its relay; *state_dir* replaces the target's."""
     environment = context.layout.environments / built.environment
-    values = {"port": "{port}", "release_dir": str(built.directory)}
-    if state_dir is not None:
-        values["state_dir"] = str(state_dir)
+    values = {**context.values(built, state_dir=state_dir), "port": "{port}"}
     return LaunchSpec(
         release=Release(str(built.directory), built.version, built.commit),
         command=context.filled(context.target.start, key="start", values=values),
-        env={name: context.filled(text, key=f"env.{name}", values=values) for name, text in context.target.env.items()},
+        env=context.service_env(values),
         path_prepend=release_path(built.directory, environment),
         ready_s=context.target.ready_s,
         drain_s=context.target.drain_s,

@@ -42,6 +42,15 @@ def listen(bind: str) -> socket.socket:
 def url_of(listener: socket.socket) -> str:
     """The URL on which this machine reaches *listener*."""
     host, port = listener.getsockname()[:2]
+    return _url(host, port)
+
+
+def url_of_bind(bind: str) -> str:
+    """The URL on which this machine reaches what listens on *bind*; raises ValueError."""
+    return _url(*parse_bind(bind))
+
+
+def _url(host: str, port: int) -> str:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

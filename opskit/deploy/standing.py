@@ -11,8 +11,9 @@ from opskit.errors import OpskitError
 
 def standing(context: Context) -> dict[str, Any]:
     """The facts of one target as JSON would carry them."""
-    half = half_done(context.layout.operation)
     holder = lock.holder_of(context.layout.lock)
+    under_way = holder is not None and not holder.gone
+    half = None if under_way else half_done(context.layout.operation)
     facts: dict[str, Any] = {
         "name": context.name,
         "up": False,
@@ -24,7 +25,7 @@ def standing(context: Context) -> dict[str, Any]:
         "candidate": None,
         "bake": None,
         "maintenance": False,
-        "lock": str(holder) if holder and not holder.gone else None,
+        "lock": str(holder) if under_way else None,
         "operation": _operation(half) if half else None,
         "state_dir": str(context.layout.state_dir),
     }

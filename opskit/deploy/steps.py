@@ -19,10 +19,6 @@ HOOK_TIMEOUT_S = 600.0
 BAKE_POLL_S = 0.5
 
 
-class Detached(KeyboardInterrupt):
-    """Ctrl-C while a bake is followed: the supervisor goes on alone."""
-
-
 def export(wanted: Source) -> Act:
     """Export the tree, unless the release is whole already."""
 
@@ -136,8 +132,7 @@ def _begin_bake(run: Run) -> None:
     minutes = run.context.target.bake_minutes
     if not minutes:
         return
-    directory = str(run.release.directory)
-    values = {"url": "{url}", "release_dir": directory}
+    values = {**run.context.values(run.release), "url": "{url}"}
     command = run.context.filled(run.context.target.smoke, key="smoke", values=values)
     run.control.bake(minutes=minutes, smoke_command=command)
     bake = run.control.status().bake
@@ -151,7 +146,7 @@ def follow_bake(run: Run, shown: Shown) -> None:
             time.sleep(BAKE_POLL_S)
     except KeyboardInterrupt:
         shown.status, shown.detail = "warning", "detached; the supervisor goes on alone"
-        raise Detached from None
+        raise
     if bake is None or bake.state == BakeState.SUPERSEDED:
         shown.status, shown.detail = "warning", "superseded by a newer deploy, a rollback or a stop"
         run.result = "superseded"
@@ -184,10 +179,14 @@ def retire(run: Run, shown: Shown) -> None:
     every = releases.all_built(layout.releases)
     order = histories.service_order(histories.read(layout.history))
     gone = releases.to_retire(every, keep=run.context.target.keep, in_use=in_use, order=order)
-    for built in gone:
-        releases.discard(built.directory)
     used = {built.environment for built in every if built not in gone}
-    environments.remove_unused(layout.environments, used=used)
+    try:
+        for built in gone:
+            releases.discard(built.directory)
+        environments.remove_unused(layout.environments, used=used)
+    except OSError as fault:  # the release is in service; what is left is tried again by the next deploy
+        shown.status, shown.detail = "warning", f"{fault.filename} cannot be removed: {fault.strerror}"
+        return
     shown.detail = ", ".join(built.name for built in gone) or "nothing to remove"
 
 

@@ -8,8 +8,7 @@ import typer
 from opskit.deploy import deploying, source
 from opskit.deploy.context import Context, open_context
 from opskit.deploy.deploying import Wish
-from opskit.deploy.run import Run
-from opskit.deploy.steps import Detached
+from opskit.deploy.run import Detached, Run
 from opskit.errors import UsageFault
 from opskit.report import Report
 from opskit.verbs.deploying import last_line, show_plan, stop_like_ctrl_c
@@ -44,7 +43,8 @@ def deploy(
     context = open_context(Report(as_json=json), target)
     wish = Wish(ref=ref, wait=not no_wait, break_glass=break_glass)
     if dry_run:
-        show_plan(context, deploying.planned(context, wish))
+        way = deploying.planned_resume if resume else deploying.planned_abort if abort else None
+        show_plan(context, way(context) if way else deploying.planned(context, wish))
         return
     stop_like_ctrl_c()
     if abort:
@@ -53,12 +53,13 @@ def deploy(
         last_line(run)
         return
     if not resume:
-        deploying.refuse_if_half_done(context)
+        deploying.refuse_if_busy(context)
         _say_what_goes(context, ref, yes=yes)
     try:
         run = deploying.resume(context) if resume else deploying.deploy(context, wish)
-    except Detached:
+    except Detached as detached:
         context.report.say(f"see how it goes on: opskit status --target {context.name}")
+        last_line(detached.run)
         raise
     _say_where(context, run)
     last_line(run)

@@ -92,7 +92,7 @@ def restart(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, j
     Example: opskit restart
     """
     context = open_context(Report(as_json=json), target)
-    deploying.refuse_if_half_done(context)
+    deploying.refuse_if_busy(context)
     control, running = returning.in_service(context)
     version, url = running.release.version, control.status().public_url
     if dry_run:

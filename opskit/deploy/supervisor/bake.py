@@ -46,7 +46,9 @@ def health_fault(url: str) -> str:
 def smoke_fault(command: str, *, url: str, slot: Slot) -> str:
     """What the smoke command printed last if it failed; "" = it passed."""
     release = slot.spec.release
-    env = {**process.base_environment(slot.spec.path_prepend), **slot.spec.env}
+    port = str(urlsplit(url).port)  # a service behind a relay has no port that this could know
+    env = {name: text.replace("{port}", port) for name, text in slot.spec.env.items()}
+    env = {**process.base_environment(slot.spec.path_prepend), **env}
     env |= {"OPSKIT_VERSION": release.version, "OPSKIT_COMMIT": release.commit}
     argv = [word.replace("{url}", url) for word in process.split(command)]
     try:

@@ -2,13 +2,16 @@
 
 import json
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from opskit.deploy.control import BakeState
 from opskit.deploy.operation import half_done
-from tests.opskit.deploy.shop import PYTHON, Shop
+from tests.opskit.deploy.shop import PYTHON, Shop, wait_for
 
 
 @pytest.mark.parametrize("verb", [("restart",), ("maintenance", "on"), ("maintenance", "off"), ("rollback",)])
@@ -134,3 +137,68 @@ def test_a_repository_without_configuration_is_told_where_one_was_looked_for(sho
         assert (ran.code, ran.last["remedy"]) == (2, "opskit init writes one")
         assert "neither opskit.toml nor [tool.opskit] in pyproject.toml" in ran.last["error"]
         assert str(shop.path) in ran.last["error"]
+
+
+def test_every_fault_of_a_target_is_told_at_once_before_anything_begins(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop(
+        bind="127.0.0.1:99999", start="python3 'service.py {prot}", smoke="check {host}", env={"DATA_DIR": "{statedir}"}
+    )
+    ran = shop.deploy()
+    assert ran.code == 2
+    for fault in (
+        "targets.local.bind: '127.0.0.1:99999' must be HOST:PORT",
+        'targets.local.start: "python3 \'service.py {prot}" is no command: No closing quotation',
+        "targets.local.start: {prot} is no placeholder; there is {url} {port} {state_dir} {release_dir}",
+        "targets.local.smoke: {host} is no placeholder",
+        "targets.local.env.DATA_DIR: {statedir} is no placeholder",
+    ):
+        assert fault in ran.last["error"]
+    assert not shop.state_dir.exists()
+
+
+@pytest.mark.parametrize("start", [f"{PYTHON} service.py", f"{PYTHON} service.py --port {{port}}"])
+def test_every_placeholder_is_filled_in_the_environment_of_service_and_smoke(
+    make_shop: Callable[..., Shop], start: str
+) -> None:
+    shop = make_shop(smoke='echo "$SEEN" > $DATA_DIR/smoke-saw', start=start)
+    env = {"DATA_DIR": "{state_dir}", "SEEN": "{url} {release_dir} {state_dir}"}
+    if "{port}" in start:
+        env["PORT"] = "{port}"
+    shop.configure(start=start, env=env, smoke='echo "$SEEN $PORT" > $DATA_DIR/smoke-saw')
+    ran = shop.deploy()
+    assert ran.code == 0, ran.err
+    running = shop.status.running
+    assert running is not None
+    seen = f"{shop.url} {running.release.dir} {shop.state_dir}"
+    pids = [running.pid, *map(int, Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split())]
+    environ = Path(f"/proc/{pids[-1]}/environ").read_bytes().decode().split("\0")
+    assert f"SEEN={seen}" in environ
+    assert (shop.state_dir / "smoke-saw").read_text().startswith(seen)
+    assert "{" not in "".join(line for line in environ if line.startswith("PORT="))
+    assert "{" not in (shop.state_dir / "smoke-saw").read_text()
+
+
+@pytest.mark.slow
+def test_a_followed_bake_that_is_left_by_ctrl_c_is_a_warning_and_goes_on(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop(bake_minutes=5, smoke="")
+    with subprocess.Popen(
+        [PYTHON, "-m", "opskit", "deploy", "--json"], cwd=shop.path, env=shop.call_env,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        try:
+            wait_for(lambda: baking(shop) and not (shop.state_dir / "lock.json").exists(), within_s=40)
+            child.send_signal(signal.SIGINT)
+            out, err = child.communicate(timeout=20)
+        finally:
+            child.kill()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert child.returncode == 130
+    assert (lines[-2]["step"], lines[-2]["status"]) in {("bake", "warning"), ("retire", "done")}
+    assert (lines[-1]["release"], lines[-1]["result"]) == ("1.0.0", "done")
+    assert "opskit status --target local" in err
+    assert baking(shop)
+
+
+def baking(shop: Shop) -> bool:
+    bake = shop.status.bake if shop.control.alive() else None
+    return bake is not None and bake.state == BakeState.BAKING

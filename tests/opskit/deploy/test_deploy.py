@@ -217,12 +217,17 @@ def test_a_second_deploy_at_once_is_told_who_holds_the_lock(make_shop: Callable[
     )
     wait_for((shop.state_dir / "at-smoke").exists)
     ran = shop.deploy()
+    others = [shop.opskit(*verb, "--json") for verb in (("deploy", "--dry-run"), ("start",), ("stop",))]
+    told = shop.opskit("status", "--json").last
     unlocked = shop.opskit("unlock", "--json")
     (shop.state_dir / "go").touch()
     assert first.wait(30) == 0
     assert ran.code == 3
     assert f"deploy of 1.0.0 by {os.environ.get('USER', 'root')}" in ran.last["error"]
     assert f"pid {first.pid}" in ran.last["error"]
+    assert [(other.code, f"pid {first.pid}" in other.last["error"]) for other in others] == [(3, True)] * 3
+    assert f"pid {first.pid}" in told["targets"][0]["lock"]
+    assert told["operation"] is None
     assert unlocked.code == 3
 
 

@@ -65,8 +65,11 @@ def test_a_deploy_killed_at_any_step_ends_well_either_way(running: Shop, step: s
     refused = running.deploy()
     assert refused.code == 3
     assert "half-done deploy of 1.1.0" in refused.last["error"]
+    for dry in (running.deploy(way, "--dry-run"), running.deploy(way, "--dry-run")):
+        assert (dry.code, set(dry.steps.values())) == (0, {"planned"})
     ran = running.deploy(way)
     assert ran.code == 0, ran.err
+    assert set(dry.steps) - {"put back"} <= set(ran.steps)
     assert running.serves == ("1.1.0" if way == "--resume" else "1.0.0")
     assert running.status.candidate is None
     assert half_done(running.state_dir / "operation.jsonl") is None
