@@ -236,7 +236,7 @@ def _command_faults(target: Target, path: str) -> list[str]:
     texts |= {f"env.{name}": text for name, text in target.env.items()}
     known = " ".join(f"{{{name}}}" for name in placeholders.NAMES)
     for key, text in texts.items():
-        faults += [f"{path}.{key}: {{{name}}} is no placeholder; there is {known}" for name in placeholders.unknown(text)]
+        faults += [f"{path}.{key}: {{{one}}} is no placeholder; there is {known}" for one in placeholders.unknown(text)]
     return faults
 
 
