@@ -25,15 +25,22 @@ def record(state_dir: Path, event: str, **fields: Any) -> dict[str, Any]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         rotate(path, room_for_bytes=len(line), limit_bytes=LIMIT_BYTES, kept=KEPT_FILES)
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, line)
+            size = os.fstat(fd).st_size
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # it is lost; it shall not take this one along
+            _write_all(fd, b"\n" + line if torn else line)
             os.fsync(fd)
         finally:
             os.close(fd)
     finally:
         os.close(lock)
     return entry
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def read(state_dir: Path) -> Iterator[dict[str, Any]]:

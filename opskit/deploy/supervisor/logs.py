@@ -48,10 +48,14 @@ class ServiceLog:
             if self._fd is None:
                 self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 self._size = os.fstat(self._fd).st_size
-            self._size += os.write(self._fd, data)
+            written = os.write(self._fd, data)
+            self._size += written
+            self.lost_bytes += len(data) - written  # a disk that takes a part has no room for the rest
         except OSError:
             self.lost_bytes += len(data)
             self._close()
+            return
+        if written < len(data):
             return
         if self.lost_bytes:
             lost, self.lost_bytes = self.lost_bytes, 0

@@ -176,8 +176,8 @@ class Roles:
         self.save()
 
     def show(self, slot: Slot) -> None:
-        """Have *slot* accept in public, unless maintenance does."""
-        if slot.pid and not self.state.maintenance:
+        """Have *slot* accept in public, unless maintenance does. One that starts does so by itself once it is ready."""
+        if slot.pid and slot.state is not ChildState.STARTING and not self.state.maintenance:
             self.children.signal(slot, signal.SIGUSR1)
             slot.state = ChildState.PUBLIC
 

@@ -194,6 +194,19 @@ def test_maintenance_answers_503_and_the_service_is_back_after_it(shared: Target
     wait_for(lambda: status_code(status.public_url) == 200)
 
 
+def test_maintenance_that_ends_while_the_service_starts_does_not_disturb_the_start(target: Target) -> None:
+    running = target.deploy("1.0.0", env={"START_S": "1"}).running
+    assert running is not None
+    os.kill(running.pid, signal.SIGKILL)
+    starting = wait_for(lambda: (now := target.control.status().running) and now.pid not in (0, running.pid) and now)
+    target.control.maintenance(True)
+    target.control.maintenance(False)
+    wait_for(lambda: (now := target.control.status().running) and now.state is ChildState.PUBLIC)
+    after = target.control.status().running
+    assert after is not None
+    assert (after.pid, after.exits) == (starting.pid, 1)
+
+
 def test_the_command_lines_say_which_is_which(shared: Target) -> None:
     status = shared.control.status()
     keeper, supervisor = cmdline(status.keeper_pid), cmdline(status.supervisor_pid)

@@ -144,6 +144,24 @@ def test_telemetry_is_read_back_in_order_and_rotated(tmp_path: Path, monkeypatch
     assert not (tmp_path / "telemetry.jsonl.4").exists()
 
 
+def test_a_torn_telemetry_line_does_not_take_the_next_one_along(tmp_path: Path) -> None:
+    telemetry.record(tmp_path, "one")
+    path = tmp_path / telemetry.FILE
+    path.write_bytes(path.read_bytes() + b'{"at": "2026-11-2')
+    telemetry.record(tmp_path, "two")
+    assert [entry["event"] for entry in telemetry.read(tmp_path)] == ["one", "two"]
+
+
+def test_a_disk_that_takes_a_part_of_a_log_line_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, write = logs.ServiceLog(tmp_path), os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+        log.write(b"a long line\n")
+    log.write(b"\nnext\n")
+    written = (tmp_path / "service.log").read_text(encoding="utf-8")
+    assert "opskit: 9 bytes of log could not be written before this line" in written
+
+
 def test_a_torn_telemetry_line_is_left_out(tmp_path: Path) -> None:
     telemetry.record(tmp_path, "whole", room="cafe-☕")
     with (tmp_path / telemetry.FILE).open("a", encoding="utf-8") as file:
