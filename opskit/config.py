@@ -129,19 +129,45 @@ class Config:
 def load(directory: Path) -> Config:
     """Read the configuration of the repository at *directory*; without a file or section, the defaults.
 
+    A linked work tree that has none (it stands on an older commit, or the file is not committed) has the main one's.
     Raises `UsageFault` with every fault and its path (`tool.opskit.targets.local.keep: …`).
     """
+    found = _load(directory)
+    if found is None and (main_tree := _main_tree(directory)):
+        found = _load(main_tree)
+    return found or Config()
+
+
+def _load(directory: Path) -> Config | None:
     own, project = directory / "opskit.toml", directory / "pyproject.toml"
     if own.is_file():
         tree = parse_toml(own)
-        prefix = ""
-        if set(tree) == {"tool"}:  # a section pasted with its full header is understood too
-            tree, prefix = tree["tool"].get("opskit", {}), "tool.opskit."
-        return from_mapping(tree, source=own.name, prefix=prefix)
-    if project.is_file():
-        section = parse_toml(project).get("tool", {}).get("opskit", {})
-        return from_mapping(section, source=project.name, prefix="tool.opskit.")
-    return Config()
+        if set(tree) != {"tool"}:
+            return from_mapping(tree, source=own.name)
+        return _of_section(tree, own) or Config(source=own.name)  # with its full header it is understood too
+    return _of_section(parse_toml(project), project) if project.is_file() else None
+
+
+def _of_section(tree: Mapping[str, Any], file: Path) -> Config | None:
+    """The configuration in `[tool.opskit]` of *tree*, None without that section."""
+    section: Any = tree
+    for name in ("tool", "opskit"):
+        if not isinstance(section, dict) or name not in section:
+            return None
+        section = section[name]
+    if not isinstance(section, dict):
+        raise UsageFault(f"{file.name}: tool.opskit: must be a table, is {section!r}", remedy=f"mend {file}")
+    return from_mapping(section, source=file.name, prefix="tool.opskit.")
+
+
+def _main_tree(linked: Path) -> Path | None:
+    """The main work tree of the linked work tree *linked*, by gitrepository-layout(5); None for any other directory."""
+    try:
+        private = linked / (linked / ".git").read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        common = (private / (private / "commondir").read_text(encoding="utf-8").strip()).resolve()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return common.parent if common.name == ".git" else None
 
 
 def parse_toml(path: Path) -> dict[str, Any]:

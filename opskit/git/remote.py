@@ -70,7 +70,8 @@ class Remote:
         if already:
             raise PushRefused(f"somebody else already moved {', '.join(already)} on {self.name}", remedy=_AGAIN)
         if not answers:
-            raise PushUnknown(f"the push to {self.name} broke off: {output.reason}")
+            said = " ".join(output.err.decode("utf-8", "replace").split())  # a pre-push hook's own words among it
+            raise PushUnknown(f"the push to {self.name} broke off: {said}")
         raise PushRefused(_refusal(self.name, answers, output), remedy=_AGAIN)
 
 

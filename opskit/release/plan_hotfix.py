@@ -83,9 +83,10 @@ def plan_finish(planner: Planner, *, branch: str, wanted: str, facts: Mapping[st
     merged = shop.merge(main, commit, into=config.main, what=branch, message=f"Merge branch '{branch}'")
     tagged = commit if beside else merged
     moves = {BRANCH + config.main: merged}
-    others = [*filter(None, [config.develop]), *world.branches(RELEASE_BRANCH)]
-    for other in others:
-        moves[BRANCH + other] = back_merge(planner, planner.tip(other), tagged, tag=tag, into=other)
+    others = {} if config.trunk else {config.develop: planner.develop()}
+    others |= {name: planner.tip(name) for name in world.branches(RELEASE_BRANCH)}
+    for other, newest in others.items():
+        moves[BRANCH + other] = back_merge(planner, newest, tagged, tag=tag, into=other)
     moves[TAG + tag] = shop.tag(tag, tagged, tag_message(tag, text))
     moves[BRANCH + branch] = ""
     own = {"previous": before.release.tag, "branch": branch, "tip": tip, "main": main, **facts}

@@ -6,6 +6,7 @@ import pytest
 
 from opskit.config import Config, from_mapping, load
 from opskit.errors import UsageFault
+from tests.opskit.repos import Repos
 
 _TARGET = {"start": "serve"}
 
@@ -81,3 +82,21 @@ def test_opskit_toml_is_read_with_or_without_its_section_and_with_a_byte_order_m
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert load(tmp_path) == Config()
+
+
+def test_a_section_that_is_no_table_is_a_fault_and_another_tools_is_none(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool]\nopskit = 3\n")
+    with pytest.raises(UsageFault, match=r"tool\.opskit: must be a table"):
+        load(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("tool = 3\n")
+    assert load(tmp_path).source == ""
+
+
+def test_a_linked_work_tree_without_a_configuration_has_the_main_ones(repos: Repos) -> None:
+    here = repos.empty()
+    here.commit("feat: a")
+    here.git("worktree", "add", "-q", str(repos.folder / "linked"))
+    here.write("opskit.toml", 'main = "trunk"\n')
+    assert load(repos.folder / "linked").main == "trunk"
+    (repos.folder / "linked" / "opskit.toml").write_text('main = "mine"\n')
+    assert load(repos.folder / "linked").main == "mine"

@@ -46,6 +46,16 @@ def test_a_hook_that_refuses_one_reference_refuses_all_and_is_quoted(repos: Repo
     assert project.here.opskit("release", "--continue").code == 3
 
 
+def test_a_pre_push_hook_that_refuses_is_quoted(repos: Repos) -> None:
+    project = repos.project()
+    project.here.write(".git/hooks/pre-push", "#!/bin/sh\necho 'not on a Friday' >&2\nexit 1\n").chmod(0o755)
+    before = project.here.refs()
+    ran = project.here.opskit("release", "--json")
+    assert (ran.code, "not on a Friday" in ran.json["error"]) == (3, True)
+    assert (project.here.refs(), project.remote.refs()) == (before, before)
+    assert project.here.opskit("status", "--json").json["operation"] is None
+
+
 @pytest.mark.parametrize("ref", REFS)
 def test_somebody_who_pushes_while_ci_runs_refuses_all(repos: Repos, ref: str) -> None:
     project = repos.project()
