@@ -1,5 +1,6 @@
 """Rate limits as token buckets, per user, address or socket. Pure: the clock is passed in."""
 
+import math
 from dataclasses import dataclass
 
 from chat.protocol.errors import RateLimited
@@ -46,7 +47,7 @@ class Rate:
             self._make_room(now_s)
             bucket = self._buckets[key] = Bucket(self._rate_per_s, self._burst, self._burst, now_s)
         if wait_s := bucket.take(now_s):
-            raise RateLimited(f"too many {self._what}", retry_after_ms=max(1, round(wait_s * 1000)))
+            raise RateLimited(f"too many {self._what}", retry_after_ms=math.ceil(wait_s * 1000))
 
     def _make_room(self, now_s: float) -> None:
         if len(self._buckets) < MAX_KEYS:

@@ -1,6 +1,7 @@
 """Carries out the commands of one connection: in the order sent, answered in that order, sends pipelined."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -45,7 +46,7 @@ class Commands:
         command = read(raw)
         if isinstance(command, Refused):
             await self.settled()
-            self._answer(refusal(command.re, command.fault))
+            self._answer(refusal(command.re, self._over_rate() or command.fault))
             self._count_nameless(command.re)
             return
         self._nameless = 0
@@ -62,14 +63,18 @@ class Commands:
 
     def _judge(self, command: commands.Command) -> None:
         """The rate, then the token: what every command must pass."""
-        if self._bucket is not None and (wait_s := self._bucket.take(self._session.site.loop_time())):
-            self._refused += 1
-            if self._refused >= REFUSED_IN_A_ROW:
-                self._session.close(FLOODING, "flooding")
-            raise RateLimited("too many commands", retry_after_ms=max(1, round(wait_s * 1000)))
-        self._refused = 0
+        if fault := self._over_rate():
+            raise fault
         if not isinstance(command, commands.Auth | commands.Ping):
             self._session.require_token()
+
+    def _over_rate(self) -> RateLimited | None:
+        """Count a frame, whatever is in it; what to answer if it is one too many. Who does not heed it is closed."""
+        wait_s = self._bucket.take(self._session.site.loop_time()) if self._bucket is not None else 0.0
+        self._refused = self._refused + 1 if wait_s else 0
+        if self._refused >= REFUSED_IN_A_ROW:
+            self._session.close(FLOODING, "flooding")
+        return RateLimited("too many commands", retry_after_ms=math.ceil(wait_s * 1000)) if wait_s else None
 
     def _count_nameless(self, re: str | None) -> None:
         self._nameless = self._nameless + 1 if re is None else 0

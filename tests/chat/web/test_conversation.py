@@ -1,10 +1,14 @@
 """The conversation over sockets: what each person hears, in which order, and what they can catch up with."""
 
 import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.chat.server import PASSWORD, Account, Http, Server, Socket, connected, open_socket, running
 
@@ -302,6 +306,60 @@ async def test_rates_are_limited_per_user_and_per_socket(tmp_path: Any) -> None:
                 assert pings.count("pong") in range(20, 24)
                 third = await open_refused(ann)
                 assert third == 4102
+
+
+async def test_one_s_messages_are_counted_together_over_sockets_and_http(tmp_path: Any) -> None:
+    with running(tmp_path, CHAT_RATE_MESSAGES_PER_S="10", CHAT_RATE_COMMANDS_PER_S="0") as server:
+        async with Http(server) as http:
+            ann, bob = await http.register(), await http.register()
+            made = await http.create_room(ann)
+            await http.join(bob, made["id"])
+            async with connected(ann) as a, connected(ann) as b:
+                began = time.monotonic()
+                had = 0
+                for _ in range(20):
+                    for socket in (a, b):
+                        had += (await socket.ask("message", room_id=made["id"], content="x"))["type"] == "ack"
+                    sent = await http.call("POST", f"/rooms/{made['id']}/messages", by=ann, json={"content": "x"})
+                    had += sent.status_code == 201
+                assert 40 <= had <= 41 + 10 * (time.monotonic() - began)
+                while (refused := await a.ask("message", room_id=made["id"], content="x"))["type"] == "ack":
+                    pass
+                assert (refused["code"], refused["retry"]) == ("rate_limited", "after")
+                assert 1 <= refused["retry_after_ms"] <= 100
+                await http.send(bob, made["id"], "nobody else is held up")
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        ('{"type":"ping","id":"x"}', None),
+        ('{"type":"nonsense","id":"x"}', "unknown_type"),
+        ('{"type":"message","id":"x"}', "missing_field"),
+        ('{"type":"message","id":"x","room_id":"r_1","content":7}', "invalid_field"),
+    ],
+)
+async def test_who_does_not_heed_the_rate_is_closed_4100_whatever_is_sent(
+    tight: Server, frame: str, told: str | None
+) -> None:
+    async with Http(tight) as http, connected(await http.register()) as a:
+        for _ in range(1_500):
+            await a.send(frame)
+        codes = []
+        with suppress(ConnectionClosed):
+            while True:
+                answer = await a.receive()
+                codes.append(answer.get("code"))
+                assert answer.get("code") != "rate_limited" or answer["retry_after_ms"] >= 1
+        assert codes[:20] == [told] * 20
+        assert codes[-1] == "rate_limited"
+        assert a.connection.close_code == 4100
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("tight"), CHAT_RATE_COMMANDS_PER_S="5") as server:
+        yield server
 
 
 async def open_refused(by: Account) -> int:
