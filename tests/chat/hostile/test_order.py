@@ -1,5 +1,6 @@
 """Every call checks in the contract's order, and judges each field of its body alike: walked from the route table."""
 
+import json
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -7,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from chat.protocol.commands import Body
+from chat.protocol.commands import COMMANDS, Body
 from chat.web.routes import ROUTES
 from chat.web.routing import Route
 from tests.chat.hostile.wire import Answer, ask, request
-from tests.chat.server import Account, Http, Server
+from tests.chat.server import Account, Http, Server, connected
 
 EVIL = [("Origin", "https://evil.example")]
 BIG = b"x" * 70_000
@@ -112,3 +113,80 @@ async def test_then_the_fields_in_turn_before_what_exists(ann: Account, route: R
     first, *others = (name for name, _, required in shape if required)
     assert await told({}) == ("missing_field", first)
     assert await told({name: [] for name in others}) == ("missing_field", first)
+
+
+COMMAND_KINDS = [pytest.param(tag, kind, id=tag) for tag, kind in COMMANDS.items()]
+ODD_IDS: tuple[Any, ...] = (None, 7, 1.0, True, [], {}, "", "a" * 65, "a\x00", "\ud800", "é", "a\n", "\x7f")
+
+
+@pytest.mark.parametrize(("tag", "kind"), COMMAND_KINDS)
+async def test_a_frame_is_judged_field_by_field_like_a_body(ann: Account, tag: str, kind: type[Body]) -> None:
+    hints = typing.get_type_hints(kind)
+    shape = [found for found in fields(kind) if found[0] != "id"]
+    good: dict[str, Any] = {"type": tag, "id": "x"} | {n: _fitting(hints[n]) for n, _, _ in shape}
+    async with connected(ann) as peer:
+
+        async def told(frame: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
+            await peer.send(json.dumps(frame))
+            while "re" not in (answer := await peer.receive()):
+                pass
+            return answer["re"], answer.get("code"), answer.get("field")
+
+        for odd in ODD_IDS:
+            re, code, field = await told(good | {"id": odd})
+            assert (re, field) == (None, "id"), odd
+            assert code in {"missing_field", "invalid_field", "invalid_unicode"}, odd
+        assert await told({k: v for k, v in good.items() if k != "id"}) == (None, "missing_field", "id")
+        for name, hint, required in shape:
+            nullable = type(None) in typing.get_args(hints[name])
+            if required:
+                assert await told({k: v for k, v in good.items() if k != name}) == ("x", "missing_field", name)
+            if not nullable:
+                assert await told(good | {name: None}) == ("x", "missing_field", name)
+            for wrong in WRONG[hint]:
+                if not isinstance(wrong, dict) or typing.get_origin(hints[name]) is not dict:
+                    assert await told(good | {name: wrong}) == ("x", "invalid_field", name), wrong
+        assert (await told(good | {"id": "a" * 64}))[0] == "a" * 64
+        assert (await told(good | {"id": " ~"}))[0] == " ~"
+
+
+def _fitting(hint: Any) -> Any:
+    if typing.get_origin(hint) is dict:
+        return {}
+    return 1 if hint is int else "r_nowhere"
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        ("", (None, "invalid_json", None)),
+        ("null", (None, "invalid_json", None)),
+        ('"x"', (None, "invalid_json", None)),
+        ('{"type":"ping","id":"x"}{}', (None, "invalid_json", None)),
+        ('\ufeff{"type":"ping","id":"x"}', (None, "invalid_json", None)),
+        ('{"type":"ping","id":"x","y":NaN}', (None, "invalid_json", None)),
+        ("[" * 60_000, (None, "invalid_json", None)),
+        ('{"id":"x","y":' + '{"a":' * 9_000 + "1" + "}" * 9_001, (None, "invalid_json", None)),
+        ('{"id":"x"}', ("x", "missing_field", "type")),
+        ('{"type":null,"id":"x"}', ("x", "missing_field", "type")),
+        ('{"type":7,"id":"x"}', ("x", "invalid_field", "type")),
+        ('{"type":"","id":"x"}', ("x", "unknown_type", "type")),
+        ('{"type":"Ping","id":"x"}', ("x", "unknown_type", "type")),
+        ('{"type":"\\ud800","id":"x"}', ("x", "invalid_unicode", "type")),
+        ('{"type":"nonsense"}', (None, "missing_field", "id")),
+        ('{"type":"read","id":"x","room_id":"r_1","seq":-1}', ("x", "invalid_field", "seq")),
+        ('{"type":"read","id":"x","room_id":"r_1","seq":1' + "0" * 400 + "}", ("x", "room_not_found", None)),
+        ('{"type":"ping","id":"y","id":"x"}', ("x", None, None)),
+        ('{"\\u0074ype":"ping","id":"\\u0078"}', ("x", None, None)),
+        ('{"type":"ping","id":"x","y":"\\ud800\\u0000"}', ("x", None, None)),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+async def test_a_frame_that_is_odd_as_a_whole(
+    ann: Account, frame: str, told: tuple[str | None, str | None, str | None]
+) -> None:
+    async with connected(ann) as peer:
+        await peer.send(frame)
+        answer = await peer.receive()
+        assert (answer["re"], answer.get("code"), answer.get("field")) == told
+        assert (await peer.ask("ping"))["type"] == "pong"
