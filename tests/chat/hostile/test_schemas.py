@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chat.protocol import commands
+from chat.protocol import commands, openapi
 from chat.protocol.commands import COMMANDS, Body
 from chat.protocol.errors import Code, Fault, InvalidText
 from chat.web.routes import ROUTES
@@ -86,3 +86,26 @@ def test_no_json_value_in_any_field_is_our_bug(kind: type[Body]) -> None:
                 commands.decode(raw, kind)
             if kind in COMMANDS.values() and isinstance(answer := read(raw), Refused):
                 str(answer.fault).encode()  # can be sent
+
+
+CONTRACT = """
+POST /auth/register · POST /auth/login · POST /auth/refresh · POST /auth/logout · POST /auth/password
+GET /auth/sessions · DELETE /auth/sessions/{session_id} · DELETE /auth/sessions · POST /auth/ws-ticket
+GET /me · DELETE /me · GET /me/rooms · POST /rooms · GET /rooms · GET /rooms/{room_id} · PATCH /rooms/{room_id}
+DELETE /rooms/{room_id} · POST /rooms/{room_id}/join · POST /rooms/{room_id}/leave
+DELETE /rooms/{room_id}/members/{user_id} · GET /rooms/{room_id}/members · GET /rooms/{room_id}/messages
+POST /rooms/{room_id}/messages · POST /rooms/{room_id}/read · GET /rooms/{room_id}/events
+PUT /messages/{message_id}/reactions/{emoji} · DELETE /messages/{message_id}/reactions/{emoji}
+GET /healthz · GET /readyz · GET /version · GET /metrics · GET /openapi.json · GET /asyncapi.json · GET /chat
+"""
+
+
+def test_there_is_no_way_in_but_those_of_the_contract() -> None:
+    wanted = {call.strip() for line in CONTRACT.strip().splitlines() for call in line.split("·")}
+    document = openapi.document(ROUTES, version="0")
+    assert {f"{method.upper()} {path}" for path, calls in document["paths"].items() for method in calls} == wanted
+    public = {f"{route.method} {route.path}" for route in ROUTES if route.public}
+    assert public == {
+        *("POST /auth/register", "POST /auth/login", "POST /auth/refresh"),
+        *("GET /healthz", "GET /readyz", "GET /version", "GET /metrics", "GET /openapi.json", "GET /asyncapi.json"),
+    }

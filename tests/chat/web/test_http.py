@@ -181,6 +181,7 @@ async def test_every_answer_is_guarded_by_headers(http: Http, ann: Account) -> N
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert "server" not in headers
+        assert "set-cookie" not in headers
 
 
 async def test_sessions_are_listed_ended_and_refreshed(http: Http, ann: Account) -> None:
