@@ -10,6 +10,7 @@ import http.client
 import secrets
 import subprocess
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -50,7 +51,10 @@ def smoke_fault(command: str, *, url: str, slot: Slot) -> str:
     env = {name: text.replace("{port}", port) for name, text in slot.spec.env.items()}
     env = {**process.base_environment(slot.spec.path_prepend), **env}
     env |= {"OPSKIT_VERSION": release.version, "OPSKIT_COMMIT": release.commit}
-    argv = [word.replace("{url}", url) for word in process.split(command)]
+    try:
+        argv = [word.replace("{url}", url) for word in process.split(command)]
+    except ValueError as fault:
+        return f"{command}: {fault}"
     try:
         done = subprocess.run(
             argv, cwd=release.dir, env=env, capture_output=True, text=True, errors="replace", timeout=SMOKE_TIMEOUT_S,
@@ -110,6 +114,7 @@ class Bakery:
             self._conclude(check, saw, bad=bad, restored=state.running)
         else:
             self.task = asyncio.get_running_loop().create_task(self._bake(state.order))
+            self.task.add_done_callback(self._ended)
 
     def end(self, why: str) -> None:
         """End a bake under way without a verdict."""
@@ -120,6 +125,12 @@ class Bakery:
             state.bake, state.order = replace(state.bake, state=BakeState.SUPERSEDED, note=why), None
             self.supervisor.record("bake.superseded", state.running, bake=state.bake.id, why=why)
             self.supervisor.save()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A fault of the bake's own must not leave it baking for ever, with somebody waiting for its end."""
+        if not task.cancelled() and (fault := task.exception()):
+            traceback.print_exception(fault)
+            self.end(f"the bake itself failed: {fault!r}")
 
     async def _bake(self, order: BakeOrder) -> None:
         smoke_at = time.monotonic()

@@ -1,13 +1,19 @@
 """The bake, in the supervisor, with real processes."""
 
+import asyncio
 import os
 import signal
+import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from opskit.deploy.control import Bake, BakeState, Verdict
+from opskit.deploy.control import Bake, BakeState, LaunchSpec, Release, Verdict
+from opskit.deploy.supervisor.bake import Bakery
+from opskit.deploy.supervisor.core import Supervisor
+from opskit.deploy.supervisor.state import BakeOrder, Slot, State
 from opskit.errors import Refused
 from tests.opskit.supervisor.harness import BASE, Target, wait_for
 
@@ -146,3 +152,39 @@ def test_a_new_cut_over_supersedes_a_bake(shared: Target) -> None:
 def test_nothing_running_cannot_bake(target: Target) -> None:
     with pytest.raises(Refused, match="nothing runs"):
         bake(target)
+
+
+def test_a_smoke_command_that_cannot_be_read_is_told_and_does_not_stop_the_bake(shared: Target) -> None:
+    shared.deploy("1.0.0")
+    shared.deploy("2.0.0")
+    bake(shared, minutes=0.03, smoke_command="smoke 'here")
+    result = ended(shared)
+    assert result.state is BakeState.PASSED
+    assert "No closing quotation" in result.note
+
+
+async def test_a_bake_that_fails_by_itself_ends_and_says_why() -> None:
+    release = Release("/r", "1", "1")
+    state = State(
+        running=Slot(spec=LaunchSpec(release=release, command="serve")),
+        order=BakeOrder(until=time.monotonic() + 60, health_every_s=1, smoke_command="", smoke_every_s=1),
+        bake=Bake(id="b", release=release, state=BakeState.BAKING, started_at="", minutes=1, remaining_s=60, checks=0),
+    )
+    faults = [RuntimeError("a bug")]
+
+    def save() -> None:
+        if faults:
+            raise faults.pop()
+
+    supervisor = SimpleNamespace(state=state, save=save, record=lambda *_, **__: None)
+    bakery = Bakery(cast("Supervisor", supervisor))
+    bakery.resume()
+    assert bakery.task is not None
+    await asyncio.wait([bakery.task])
+    await asyncio.sleep(0)  # its callbacks
+    assert state.order is None
+    assert state.bake is not None
+    assert (state.bake.state, state.bake.note) == (
+        BakeState.SUPERSEDED,
+        "the bake itself failed: RuntimeError('a bug')",
+    )
