@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from loadtests.result import SETUP
 from loadtests.shapes import SHAPES
 from loadtests.thresholds import LIMITS, limits_with
 
@@ -71,7 +73,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="loadtest-") as scratch:
         result_file = Path(scratch) / "result.json"
         log = out / "locust.log"
-        code = _locust(arguments, out=out, result_file=result_file, log=log)
+        progress = os.dup(people.fileno())  # Locust's own output goes to the log
+        code = _locust(arguments, out=out, result_file=result_file, log=log, progress=progress)
+        os.close(progress)
         result: dict[str, Any] | None = json.loads(result_file.read_text("utf-8")) if result_file.exists() else None
     if result is None:
         print(f"loadtest: Locust ended with exit code {code} and no result; see {log}", file=sys.stderr)
@@ -84,7 +88,7 @@ def main() -> int:
     return 0 if result["passed"] else 1
 
 
-def _locust(arguments: argparse.Namespace, *, out: Path, result_file: Path, log: Path) -> int:
+def _locust(arguments: argparse.Namespace, *, out: Path, result_file: Path, log: Path, progress: int) -> int:
     command = [
         *(
             sys.executable,
@@ -98,7 +102,7 @@ def _locust(arguments: argparse.Namespace, *, out: Path, result_file: Path, log:
         ),
         *("--host", arguments.url, "--html", str(out / "report.html"), "--csv", str(out / "stats")),
         *("--shape", arguments.shape, "--people", str(arguments.users), "--seconds", str(arguments.duration)),
-        *("--result", str(result_file), "--stop-timeout", "10"),
+        *("--result", str(result_file), "--stop-timeout", "10", "--progress", str(progress)),
         *(part for one in arguments.threshold for part in ("--threshold", one)),
         *(
             ("--processes", str(arguments.processes), "--workers", str(arguments.processes))
@@ -106,7 +110,10 @@ def _locust(arguments: argparse.Namespace, *, out: Path, result_file: Path, log:
             else ()
         ),
     ]
-    with log.open("wb") as sink, subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT) as locust:
+    with (
+        log.open("wb") as sink,
+        subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, pass_fds=[progress]) as locust,
+    ):
         try:
             return locust.wait()
         except KeyboardInterrupt:  # Locust got it too, and stops in order
@@ -115,18 +122,24 @@ def _locust(arguments: argparse.Namespace, *, out: Path, result_file: Path, log:
 
 
 def summary(result: dict[str, Any]) -> list[str]:
-    """The result for people: what was measured, then each threshold, then the verdict."""
-    lines = [f"{'':14}{'count':>9}{'failed':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'max ms':>10}"]
+    """The result for people: what was measured, then each threshold, then the verdict with its reasons."""
+    failed_setup = [error["error"] for error in result["errors"] if error["name"] == SETUP]
+    if failed_setup:
+        return [f"loadtest: MISSED: no accounts and rooms could be made: {failed_setup[0]}"]
+    lines = [f"{'':14}{'count':>9}{'per s':>9}{'failed':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'max ms':>10}"]
     for name in SHOWN:
         if row := result["stats"].get(name):
             times = f"{row['p50_ms']:>9.0f}{row['p95_ms']:>9.0f}{row['p99_ms']:>9.0f}{row['max_ms']:>10.0f}"
-            lines.append(f"{name:14}{row['count']:>9}{row['failures']:>8}{times}")
+            lines.append(f"{name:14}{row['count']:>9}{row['per_s']:>9.1f}{row['failures']:>8}{times}")
+    missed = []
     for one in result["thresholds"]:
         seen = "nothing measured" if one["seen"] is None else f"{one['seen']:g}"
         lines.append(f"{'✓' if one['ok'] else '✗'} {one['name']}: {seen}, limit {one['limit']:g}")
+        missed += [] if one["ok"] else [f"{one['name']} ({seen}, limit {one['limit']:g})"]
     lines += [f"  {error['count']} × {error['name']}: {error['error']}" for error in result["errors"][:5]]
     lines += [f"! {warning}" for warning in result["warnings"]]
-    return [*lines, f"loadtest: {'passed' if result['passed'] else 'MISSED'}; {result['html']}"]
+    verdict = "passed" if result["passed"] else f"MISSED: {', '.join(missed)}"
+    return [*lines, f"loadtest: {verdict}", f"report: {result['html']}, and {len(result['csv'])} CSV files beside it"]
 
 
 def _url(text: str) -> str:

@@ -20,8 +20,9 @@ from locust import FastHttpUser, LoadTestShape, User, events, task
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
+from loadtests import progress
 from loadtests.line import Line
-from loadtests.result import result_of
+from loadtests.result import SETUP, result_of
 from loadtests.shapes import SHAPES, Shape
 from loadtests.stage import Account, NotReady, Stage
 from loadtests.thresholds import limits_with
@@ -40,6 +41,7 @@ class Run:
     def __init__(self) -> None:
         self.places = count()
         self.stage: Stage | None = None
+        self.is_set = False
         self.started_s = time.time()
         self._lock = BoundedSemaphore(1)
 
@@ -60,13 +62,20 @@ class Run:
                 )
                 self.stage = stage  # before it is set, so that what was made is removed even if the rest fails
                 stage.set(share)
-                self.started_s = max(self.started_s, time.time())
+                self.started_s = time.time()
+                self.is_set = True
         return self.stage
+
+    def elapsed_s(self, environment: Any) -> float:
+        """Seconds since the stage was set; a master, whose workers set it, counts from its start."""
+        if self.is_set or isinstance(environment.runner, MasterRunner):
+            return time.time() - self.started_s
+        return 0.0
 
     def progress(self, environment: Any) -> float:
         """How much of the run is over, 0 to 1."""
         seconds: float = environment.parsed_options.seconds
-        return (time.time() - self.started_s) / seconds
+        return self.elapsed_s(environment) / seconds
 
 
 RUN = Run()
@@ -85,11 +94,29 @@ def _options(parser: Any) -> None:
     own.add_argument("--workers", type=int, default=1, help="how many worker processes share the people")
     own.add_argument("--nonce", default=secrets.token_hex(3), help="what room names end in; the same for all workers")
     own.add_argument("--threshold", action="append", default=[], metavar="NAME=VALUE", help="another limit")
+    own.add_argument("--progress", type=int, default=-1, metavar="FD", help="where a line goes every few seconds")
     own.add_argument("--result", default="", metavar="FILE", help="where the result is written as JSON")
 
 
-def _start(**_: Any) -> None:
+def _start(environment: Any, **_: Any) -> None:
     RUN.started_s = time.time()
+    if environment.parsed_options.progress >= 0 and not isinstance(environment.runner, WorkerRunner):
+        gevent.spawn(_tell, environment)
+
+
+def _tell(environment: Any) -> None:
+    """Write how the run goes until the process ends."""
+    seconds: float = environment.parsed_options.seconds
+    with open(environment.parsed_options.progress, "w", encoding="utf-8", buffering=1) as out:  # noqa: PTH123 - a descriptor
+        out.write("  making accounts and rooms\n")
+        while True:
+            gevent.sleep(progress.EVERY_S)
+            elapsed_s = RUN.elapsed_s(environment)
+            if elapsed_s > seconds:
+                return
+            if elapsed_s > 0:
+                users = environment.runner.user_count
+                out.write(progress.line(environment.stats, users=users, elapsed_s=elapsed_s, seconds=seconds) + "\n")
 
 
 def _stop(environment: Any, **_: Any) -> None:
@@ -115,12 +142,12 @@ class Chosen(LoadTestShape):
     use_common_options = True
 
     def tick(self) -> tuple[int, float] | None:
-        """Users and spawn rate now; None ends the run."""
+        """Users and spawn rate now, one until the stage is set; None ends the run."""
         environment: Any = getattr(self.runner, "environment", None)
-        progress = RUN.progress(environment)
-        if progress > 1:
+        over = RUN.progress(environment)
+        if over > 1:
             return None
-        return max(1, round(environment.parsed_options.people * shape_of(environment).present(progress))), SPAWN_PER_S
+        return max(1, round(environment.parsed_options.people * shape_of(environment).present(over))), SPAWN_PER_S
 
 
 def _is_one_of(place: int, share: float) -> bool:
@@ -137,7 +164,7 @@ class Talker(User):
         try:
             stage = RUN.ready(self.environment)
         except NotReady as fault:
-            self._record("setup", 0, str(fault))
+            self._record(SETUP, 0, str(fault))
             self.environment.runner.quit()
             raise StopUser from fault
         self.shape, self.place = shape_of(self.environment), next(RUN.places)
@@ -220,6 +247,10 @@ class Browser(FastHttpUser):
         try:
             stage = RUN.ready(self.environment)
         except NotReady as fault:
+            error = RuntimeError(str(fault))
+            self.environment.events.request.fire(
+                request_type="WS", name=SETUP, response_time=0, response_length=0, exception=error, context={}
+            )
             self.environment.runner.quit()
             raise StopUser from fault
         place = next(RUN.places)

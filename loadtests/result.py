@@ -6,6 +6,7 @@ from typing import Any
 
 from loadtests.thresholds import judge
 
+SETUP = "setup"  # recorded, as a failure, when accounts and rooms could not be made
 LATE_P99_MS = 100.0  # later than this, the client was too slow for the load it was asked to make
 
 
@@ -23,7 +24,9 @@ def result_of(stats: Any, options: Any, *, url: str, limits: Mapping[str, float]
     rows["all"] = {"count": requests, "failures": failures, "failures_percent": 100 * failures / max(1, requests)}
     verdict = judge(rows, limits)
     late_ms = rows.get("late", {}).get("p99_ms", 0.0)
-    slow_client = f"messages left this client up to {late_ms:.0f} ms late: it is the bottleneck; use --processes"
+    slow_client = (
+        f"messages left this client up to {late_ms:.0f} ms late: it is the bottleneck; use more --processes or machines"
+    )
     return {
         "schema": 1,
         "url": url,

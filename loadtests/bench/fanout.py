@@ -33,13 +33,16 @@ class Stage:
 
 
 @contextlib.contextmanager
-def chat_stage(size: int, *, viewing: bool = True, direct: bool = True) -> Iterator[Stage]:
-    """The chat with one room of *size* connected members; *direct*: frames go straight to the transport."""
+def chat_stage(size: int, *, viewing: bool = True, direct: bool = True, sockets_each: int = 1) -> Iterator[Stage]:
+    """The chat with one room that *size* connections hear, of members with *sockets_each* connections.
+
+    *direct*: frames go straight to the transport.
+    """
     with servers.chat(CHAT_DIRECT_WRITES="on" if direct else "off") as server:
-        room_id, people = crowd(server.port, size)
+        room_id, people = crowd(server.port, size // sockets_each)
         swarm = Swarm(MARKER)
         view = json.dumps({"type": "view", "id": "v", "room_id": room_id if viewing else None}).encode()
-        swarm.connect_all(server.port, "/chat", [person.headers for person in people], greeting=view)
+        swarm.connect_all(server.port, "/chat", [one.headers for one in people] * sockets_each, greeting=view)
         swarm.settle(1.0)
         first = swarm.clients[0]
 

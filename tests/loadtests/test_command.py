@@ -1,12 +1,15 @@
 """`python -m loadtests` and `opskit loadtest` as people call them."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from loadtests.progress import line
 from tests.chat.server import running
 
 NO_LOCUST = (
@@ -46,8 +49,23 @@ def test_a_threshold_that_is_missed_fails_the_run(tmp_path: Path) -> None:
         "ack_p99_ms"
     ]
     assert result["stats"]["ack"]["count"] > 0
+    assert "making accounts and rooms" in done.stderr
+    assert re.search(r"MISSED: ack_p99_ms \(\d+, limit 0\)", done.stderr), done.stderr
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
     assert len(list((tmp_path / "out").glob("*.csv"))) == 4
+
+
+def test_a_service_that_is_not_there_is_told_in_one_sentence(tmp_path: Path) -> None:
+    done = run("-m", "loadtests", "--url", "http://127.0.0.1:9", "--users", "2", "--duration", "2", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("loadtest: MISSED: no accounts and rooms could be made: POST http")
+
+
+def test_the_way_is_told_from_what_came_back_so_far() -> None:
+    ack = SimpleNamespace(name="ack", num_requests=9, num_failures=1, get_response_time_percentile=lambda _: 12.3)
+    late = SimpleNamespace(name="late", num_requests=10, num_failures=0)
+    told = line(SimpleNamespace(entries={1: ack, 2: late}), users=4, elapsed_s=5.2, seconds=60)
+    assert told == "  5 of 60 s · 4 users · 9 answers · 1 failed · ack p99 12 ms"
 
 
 @pytest.mark.slow
