@@ -98,9 +98,13 @@ def check(desk: Desk, plan: Plan) -> Checked:
 
 
 def _try(desk: Desk, before: str, after: str, tests: Sequence[str], wanted: Mapping[str, set[int]]) -> _Trials:
-    """Run the tests on the old tree with only the tests put onto it, and on the new one, there under coverage."""
+    """Run the tests on the old tree with only the tests put onto it, and on the new one, there under coverage.
+
+    Where tests of Python have data beside them, the data is put there too but not named to the command.
+    """
     git, config = desk.git, desk.config.hotfix
-    entries = git.text("ls-tree", "-z", "-r", "--full-tree", after, "--", *tests)
+    entries = git.text("--literal-pathspecs", "ls-tree", "-z", "-r", "--full-tree", after, "--", *tests)
+    tests = [name for name in tests if name.endswith(".py")] or tests
     tree = objects.put_entries(git, before, entries)
     old = objects.commit(git, tree=tree, parents=[before], message="trial", signature=Signature(0))
     with tempfile.TemporaryDirectory(prefix="opskit-hotfix-") as folder:

@@ -142,6 +142,16 @@ def test_each_row_finds_its_fault(repos: Repos, source: str, test: str, bad: str
     assert rows(ran.json)[bad] is False, ran.out
 
 
+def test_data_beside_the_tests_is_put_there_but_is_no_test(repos: Repos) -> None:
+    here = production(repos).here
+    assert here.opskit("hotfix", "start", "unicode").code == 0
+    test = TEST.replace("key('cafe-☕')", "key(__import__('pathlib').Path('tests/data/cup [1].txt').read_text())")
+    here.commit("test: a cup", {"tests/test_rooms.py": test, "tests/data/cup [1].txt": "cafe-☕"})
+    here.commit("fix: keep every character", {"rooms.py": FIXED})
+    ran = here.opskit("hotfix", "check", "--json")
+    assert (ran.code, set(rows(ran.json).values())) == (0, {True}), ran.out
+
+
 def test_a_failed_row_stops_finish_and_an_override_passes_it_on_record(repos: Repos) -> None:
     here = production(repos).here
     assert here.opskit("hotfix", "start", "unicode").code == 0
