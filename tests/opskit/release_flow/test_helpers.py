@@ -100,6 +100,22 @@ def test_a_runbook_is_listed_and_shown(repos: Repos, name: str) -> None:
     assert repo.opskit("runbook", "show", "nonsense").code == 2
 
 
+def test_a_runbook_is_run_as_far_as_it_does_not_depend_on_what_happens(repos: Repos) -> None:
+    project = repos.project()
+    here = project.here
+    before = here.refs()
+    planned = ["opskit status", "opskit release --dry-run", "opskit release"]
+    shown = here.opskit("runbook", "run", "release", "--dry-run", "--json").json
+    assert shown["steps"] == [{"command": command, "exit_code": None} for command in planned]
+    assert here.refs() == before
+    ran = here.spawned("runbook", "run", "release", "--json")
+    assert (ran.code, [step["exit_code"] for step in ran.json["steps"]]) == (0, [0, 0, 0])
+    assert "refs/tags/v1.1.0" in project.remote.refs()
+    again = here.spawned("runbook", "run", "release", "--json")
+    assert (again.code, [step["exit_code"] for step in again.json["steps"]]) == (3, [0, 3])
+    assert here.opskit("runbook", "run", "nonsense").code == 2
+
+
 def test_status_names_a_half_done_release(repos: Repos) -> None:
     here = repos.project().here
     here.write(".git/opskit/operation.jsonl", '{"step": "call", "phase": "fact", "data": {"verb": "release"}}\n')
