@@ -76,7 +76,8 @@ def _choose(context: Context, status: Status, running: Child, to: str) -> Built:
         return _named(context, retained, running, to)
     left = history.left_by_rollback(told)
     parked = name_of(status.parked) if _usable(status.parked) and status.parked else ""
-    parked = "" if parked == name_of(running) else parked  # an older process of the same release, deployed twice
+    if parked == name_of(running) or parked not in {built.name for built in retained}:
+        parked = ""  # an older process of the same release, deployed twice; or its directory was removed by hand
     fit = parked if parked and parked not in left else ""
     name = fit or history.rollback_choice(told, running=name_of(running), retained=[each.name for each in retained])
     for built in retained:

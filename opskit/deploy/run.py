@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from opskit import alerts
+from opskit.config import COMMANDS
 from opskit.deploy import history, records
 from opskit.deploy.building import BuildFailed
 from opskit.deploy.checks import Verdict
@@ -156,7 +157,8 @@ def _serving(run: Run, status: Status) -> str:
 def _failure(run: Run, fault: BaseException) -> OpskitError:
     kind = run.intent.kind
     fields = {**run.fields, "result": "failed", "check": _check_of(fault)}
-    log = f"opskit logs --target {run.context.name}"
+    check = _check_of(fault)
+    log = str(run.context.log(check)) if check in COMMANDS else f"opskit logs --target {run.context.name}"
     what = f"the {kind} of {run.intent.version} failed at {_sentence(fault)}"
     kept = "; the migrated schema stays, which earlier releases can serve" if run.migrated else ""
     if run.before is not None:

@@ -29,6 +29,8 @@ def standing(context: Context) -> dict[str, Any]:
         "operation": _operation(half) if half else None,
         "state_dir": str(context.layout.state_dir),
     }
+    if context.target.driver != "host":
+        return facts | {"fault": f"is reached by {context.target.driver}; opskit on that machine can tell"}
     control = Control(context.layout.state_dir)
     if not control.alive():
         return facts

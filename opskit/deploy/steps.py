@@ -102,6 +102,8 @@ def return_to_parked(run: Run, shown: Shown) -> None:
 
 def public_health(run: Run, shown: Shown) -> None:
     """Health on the public socket."""
+    if _maintained(run, shown):
+        return
     child = _child(run)
     gone = service.died(run.control, child, public=True)
     require(run, service.check_health(run.context, run.control.status().public_url, given_up=gone), shown)
@@ -109,6 +111,8 @@ def public_health(run: Run, shown: Shown) -> None:
 
 def public_smoke(run: Run, shown: Shown) -> None:
     """The full smoke on the public socket, while the old release drains."""
+    if _maintained(run, shown):
+        return
     child = _child(run)
     gone = service.died(run.control, child, public=True)
     url = run.control.status().public_url
@@ -117,7 +121,17 @@ def public_smoke(run: Run, shown: Shown) -> None:
 
 def version(run: Run, shown: Shown) -> None:
     """What answers in public must say that it is this release."""
+    if _maintained(run, shown):
+        return
     require(run, service.check_version(run.context, run.release, run.control.status().public_url), shown)
+
+
+def _maintained(run: Run, shown: Shown) -> bool:
+    """True if the public socket answers 503 because somebody said so: then there is nothing to check on it."""
+    on = run.control.status().maintenance
+    if on:
+        shown.status, shown.detail = "skipped", f"maintenance is on; opskit maintenance off --target {run.context.name}"
+    return on
 
 
 def record(run: Run, shown: Shown) -> None:

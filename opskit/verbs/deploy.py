@@ -80,14 +80,13 @@ def _say_where(context: Context, run: Run) -> None:
         say(f"{run.intent.version} was in service and is superseded; see opskit status --target {context.name}")
         return
     status = run.control.status()
-    end = "opskit stop"
-    if len(context.config.targets) > 1:
-        end += f" --target {context.name}"
+    which = f" --target {context.name}" if len(context.config.targets) > 1 else ""
+    end = f"opskit stop{which}"
     if _has_stop_target(context.git.directory):
         end = f"make stop (or {end})"
     say()
     say(f"{run.intent.version} serves {status.public_url}")
-    say(f"logs: opskit logs -f, or {context.layout.logs}")
+    say(f"logs: opskit logs -f{which}, or {context.layout.logs}")
     say(f"stop: {end}")
 
 

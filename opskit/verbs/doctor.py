@@ -25,10 +25,14 @@ def targets(patient: Patient) -> Iterator[Finding]:
             yield Finding(f"alerts {name}", False, fault, "mend it, then deploy again")
         if facts["operation"]:
             yield Finding(check, False, facts["operation"]["detail"], "opskit deploy --resume, or --abort")
+        if facts.get("fault"):
+            errors = f"see {context.layout.logs}/opskit.err; opskit stop ends it all the same"
+            yield Finding(check, context.target.driver != "host", facts["fault"], errors)
+            continue
         if not facts["up"]:
             yield Finding(check, True, "nothing is in service")
             continue
-        told = facts.get("fault") or (f"{facts['release']} is in service" if facts["healthy"] else "it is not healthy")
+        told = f"{facts['release']} is in service" if facts["healthy"] else "it is not healthy"
         yield Finding(check, bool(facts["healthy"]), told, "opskit logs")
         place = installed(context)
         detail = f"installed: {place}" if place else "after a reboot it stays down"

@@ -30,7 +30,8 @@ def rollback(
 
     Example: opskit rollback --reason "500s on the chat endpoint"
     """
-    if not reason.strip():
+    reason = " ".join(reason.split())
+    if not reason:
         raise UsageFault(
             "--reason is missing: say why, for those who read the record",
             remedy='opskit rollback --reason "500s on the chat endpoint"',
@@ -42,13 +43,14 @@ def rollback(
         return
     confirm(f"{steps[0].does}. Go on?", yes=yes)
     stop_like_ctrl_c()
-    run = returning.rollback(context, to=to, reason=reason.strip())
+    run = returning.rollback(context, to=to, reason=reason)
     _say_what_now(context, run)
     last_line(run)
 
 
 def _say_what_now(context: Context, run: Run) -> None:
     say = context.report.say
+    which = f" --target {context.name}" if len(context.config.targets) > 1 else ""
     status = run.control.status()
     verdict = health(status.public_url, context.target.health)
     left = run.before.release.version if run.before else "nothing"
@@ -60,5 +62,5 @@ def _say_what_now(context: Context, run: Run) -> None:
     say(f"  reason   {run.intent.reason}")
     say("Next steps")
     say(f"  1. what {left} fixed is broken again: tell those who wait for it")
-    say("  2. find the cause: opskit logs; opskit incident open, if there is none yet")
-    say("  3. fix it: opskit hotfix start NAME; then opskit deploy")
+    say(f"  2. find the cause: opskit logs{which}; opskit incident open, if there is none yet")
+    say(f"  3. fix it: opskit hotfix start NAME; then opskit deploy{which}")

@@ -73,6 +73,17 @@ def test_stop_ends_a_target_whose_state_directory_was_removed(running: Shop) -> 
     assert running.serves == ""
 
 
+@pytest.mark.slow
+def test_a_parked_release_whose_directory_was_removed_is_not_gone_back_to(running: Shop) -> None:
+    for version in ("v1.1.0", "v1.2.0"):
+        running.commit(version)
+        assert running.deploy().code == 0
+    parked = next((running.state_dir / "releases").glob("1.1.0-*"))
+    shutil.rmtree(parked)
+    ran = running.opskit("rollback", "--reason", "two\nlines", "--json")
+    assert (ran.code, ran.last["release"], running.serves) == (0, "1.0.0", "1.0.0")
+
+
 def test_a_rollback_without_another_release_says_what_is_kept(running: Shop) -> None:
     ran = running.opskit("rollback", "--reason", "x", "--json")
     assert ran.code == 3
@@ -197,6 +208,21 @@ def test_a_followed_bake_that_is_left_by_ctrl_c_is_a_warning_and_goes_on(make_sh
     assert (lines[-1]["release"], lines[-1]["result"]) == ("1.0.0", "done")
     assert "opskit status --target local" in err
     assert baking(shop)
+
+
+@pytest.mark.slow
+def test_a_deploy_under_maintenance_is_checked_in_private_and_serves_when_it_ends(running: Shop) -> None:
+    running.commit("v1.1.0")
+    assert running.opskit("maintenance", "on").code == 0
+    ran = running.deploy()
+    assert (ran.code, ran.steps["smoke"], ran.steps["smoke in public"], ran.steps["version"]) == (
+        0, "done", "skipped", "skipped",
+    )  # fmt: skip
+    assert running.serves == ""
+    assert running.opskit("rollback", "--reason", "x").code == 0
+    assert running.opskit("rollback", "--to", "1.1.0", "--reason", "x").code == 0
+    assert running.opskit("maintenance", "off").code == 0
+    assert running.serves == "1.1.0"
 
 
 def baking(shop: Shop) -> bool:
