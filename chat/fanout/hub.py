@@ -252,6 +252,7 @@ class Hub(Subscriptions):
         if feed is None:
             return
         frame = encode(event)
-        for subscriber in feed.listeners:
+        catching_up = [subscriber for subscriber, left in feed.held.items() if left is None]
+        for subscriber in (*feed.listeners, *catching_up):
             if subscriber.user_id != but_user:
                 subscriber.outbox.hint(frame)

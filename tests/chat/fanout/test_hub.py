@@ -197,6 +197,17 @@ def test_a_held_connection_hears_nothing_until_released_where_it_stands(node: No
     assert 5 in node.heard(ann)
 
 
+def test_who_is_being_caught_up_hears_who_types_and_who_is_there(node: Node) -> None:
+    ann, bob = node.connect("u_ann"), node.connect("u_bob")
+    node.hub.hold(bob, ROOM)
+    typing = Typing(room_id=ROOM, user=User(id="u_ann", username="ann"))
+    node.hub.tell_room(ROOM, typing, but_user="u_ann")
+    assert (node.heard(ann), node.heard(bob)) == ([], ["typing"])
+    node.hub.deliver(member(3, "u_bob", "leave"))
+    node.hub.tell_room(ROOM, typing, but_user="u_ann")
+    assert node.heard(bob) == []
+
+
 def test_a_deleted_room_is_forgotten(node: Node) -> None:
     bob = node.connect("u_bob")
     node.hub.commit(committed(RoomChanged(room_id=ROOM, rev=3, op="delete")))
