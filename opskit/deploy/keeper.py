@@ -99,13 +99,20 @@ class Keeper:
                 self.heard = time.monotonic()
             for key, _ in happened:
                 if key.fd == self.wake:
-                    if signal.SIGTERM in os.read(self.wake, 512):
+                    if self.told_to_stop():
                         if self.stopping:  # a second SIGTERM: without the supervisor's help
                             self.quit()
                         self.stopping = True
                         self.tell(do="stop")
                 else:
                     self.hear()
+
+    def told_to_stop(self) -> bool:
+        """Whether a SIGTERM has come since this was last asked."""
+        try:
+            return signal.SIGTERM in os.read(self.wake, 512)
+        except BlockingIOError:
+            return False
 
     def revive(self) -> None:
         """Start a supervisor from the current copy, with one end of a fresh channel."""
@@ -193,10 +200,16 @@ class Keeper:
             case "drop":
                 self.drop(message["name"])
             case "upgrade":
-                held = {**self.held, "channel": self.channel.fileno()}
-                become_keeper(self.target, held, state_dir=self.state_dir, supervisor=self.supervisor)
+                self.upgrade({**self.held, "channel": self.channel.fileno()})
             case "quit":
                 self.quit()
+
+    def upgrade(self, held: dict[str, int]) -> NoReturn:
+        """Become the current copy. A pending SIGTERM outlives the exec; what is known here of one does not."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        if self.told_to_stop() or self.stopping:
+            os.kill(os.getpid(), signal.SIGTERM)
+        become_keeper(self.target, held, state_dir=self.state_dir, supervisor=self.supervisor)
 
     def drop(self, name: str) -> None:
         if name in self.held:

@@ -121,7 +121,7 @@ def test_a_keeper_without_a_copy_to_start_from_uses_the_one_that_ran(target: Tar
     assert (after.keeper_pid, after.running) == (before.keeper_pid, before.running)
 
 
-@pytest.mark.parametrize("delay_s", [0.01, 0.03, 0.06])
+@pytest.mark.parametrize("delay_s", [0.003, 0.01, 0.06])
 def test_a_stop_that_comes_while_the_keeper_changes_its_code_is_not_lost(target: Target, delay_s: float) -> None:
     status = target.deploy("1.0.0")
     with ThreadPoolExecutor() as pool:
