@@ -25,7 +25,7 @@ def _release(_: Desk, planner: Planner, call: Mapping[str, Any]) -> Plan:
 
 
 def _undo(desk: Desk, planner: Planner, _: Mapping[str, Any]) -> Plan:
-    desk.ledger.sync()
+    desk.ledger.pull()
     events = desk.ledger.read()
     undone = {event.data.get("undone") for event in events if event.kind == Kind.UNDO}
     done = [event for event in events if event.kind in _TAKEN_BACK and event.data["operation"] not in undone]
@@ -51,6 +51,7 @@ def _deployed(events: Sequence[Event], plan: Plan) -> str:
 
 
 def _finish(desk: Desk, planner: Planner, call: Mapping[str, Any]) -> Plan:
+    desk.ledger.pull()  # it may have been started in another clone
     branch = open_hotfix(planner.world, current=str(call["current"]))
     started = [event for event in desk.ledger.read() if event.kind == STARTED and event.data["branch"] == branch]
     incident = str(started[-1].data["incident"]) if started else ""

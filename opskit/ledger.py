@@ -81,6 +81,15 @@ class Ledger:
             time.sleep(secrets.randbelow(1 + 10 * attempt) / 1000)  # apart from whoever was faster
         raise Refused("the ledger is being written by others all the time", remedy="try again")
 
+    def pull(self) -> Synced:
+        """Fetch what others wrote and join it with what is here; pushes nothing, and never fails."""
+        if not self.remote:
+            return Synced(shared=False)
+        try:
+            return Synced(shared=True, fetched=self._join(self._fetch()))
+        except OpskitError as fault:
+            return Synced(shared=False, said=f"what others wrote to the ledger may be missing: {fault}")
+
     def sync(self) -> Synced:
         """Fetch what others wrote, append what is only here behind it, push it. Never fails for want of a network."""
         if not self.remote:

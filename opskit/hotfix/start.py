@@ -58,6 +58,7 @@ def start(desk: Desk, wanted: Start, *, incident: str) -> None:
 
 def _warnings(desk: Desk, base: Production) -> list[str]:
     """What a person may not expect of the base: main has moved on, or something else runs."""
+    desk.ledger.pull()  # others may have deployed
     said = []
     if not base.is_tip:
         said.append(f"{desk.config.main} is ahead of {base.release.tag}; the hotfix starts from the release")

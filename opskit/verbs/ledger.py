@@ -1,5 +1,6 @@
 """`opskit ledger show | verify | export | sync`: the shared record of decisions."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -87,7 +88,11 @@ def sync(*, json: Json = False, dry_run: DryRun = False, yes: Yes = False) -> No
 
 
 def _events(report: Report, kind: str) -> list[Event]:
-    return [event for event in open_desk(report).ledger.read() if kind in ("", event.kind)]
+    """The events of *kind* ("" = all) that are here or on the remote, oldest first."""
+    book = open_desk(report).ledger
+    if said := book.pull().said:
+        print(f"opskit: {said}", file=sys.stderr)
+    return [event for event in book.read() if kind in ("", event.kind)]
 
 
 def _plain(event: Event) -> dict[str, Any]:

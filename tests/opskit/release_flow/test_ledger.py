@@ -106,3 +106,34 @@ def test_verify_finds_a_foreign_commit_and_an_event_that_was_lost(repos: Repos) 
     project.here.git("update-ref", REF, foreign)
     assert any("holds no event" in fault for fault in book.verify())
     assert any(lost.id in fault for fault in book.verify())
+
+
+def test_another_clone_reads_what_was_shared_and_pushes_nothing_by_reading(repos: Repos) -> None:
+    project = repos.project()
+    other = project.here.clone("other")
+    assert project.here.opskit("release").code == 0
+    shown = other.opskit("ledger", "show", "--kind", "release", "--json").json["events"]
+    assert [event["data"]["tag"] for event in shown] == ["v1.1.0"]
+    Ledger(Git(other.path), "origin").append("note", {}, subject="only here")
+    before = project.remote.git("rev-parse", "refs/opskit/ledger")
+    assert len(other.opskit("ledger", "export").out.splitlines()) == len(shown) + 1
+    assert other.opskit("undo", "--dry-run").code == 0
+    assert project.remote.git("rev-parse", "refs/opskit/ledger") == before
+    other.git("remote", "set-url", "origin", str(repos.folder / "gone.git"))
+    offline = other.opskit("ledger", "show", "--json")
+    assert (offline.code, len(offline.json["events"])) == (0, 2)
+    assert "may be missing" in offline.err
+
+
+def test_a_hotfix_finished_in_another_clone_keeps_its_incident(repos: Repos) -> None:
+    project = repos.project()
+    here = project.here
+    assert here.opskit("hotfix", "start", "x", "--incident", "INC-007").code == 0
+    here.commit("fix: x")
+    here.git("push", "-q", "origin", "hotfix/x")
+    assert here.opskit("hotfix", "approve", "--reviewer", "Ada").code == 0
+    other = here.clone("other")
+    ran = other.opskit("hotfix", "finish", "--override", "now", "--json")
+    assert ran.code == 0, ran.err
+    [event] = [event for event in Ledger(Git(other.path)).read() if event.kind == "hotfix"]
+    assert event.data["incident"] == "INC-007"
