@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from opskit.masking import masker
+
 SCHEMA = 1
 _MARKS = {"done": ("✓", "32"), "failed": ("✗", "31"), "skipped": ("-", "2"), "warning": ("!", "33")}
 
@@ -15,18 +17,19 @@ _MARKS = {"done": ("✓", "32"), "failed": ("✗", "31"), "skipped": ("-", "2"),
 class Outlet:
     """Standard output or error that outlives its reader: an operation goes on when nobody reads it any more.
 
-    What cannot be written is thrown away; `fault` is the first reason. Everything else is the stream's own.
+    What cannot be written is thrown away; `fault` is the first reason. Secrets are masked. The rest is the stream's.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._masked = masker()
         self.fault: OSError | None = None
 
     def write(self, text: str) -> int:
         """As a stream's."""
         if self.fault is None:
             try:
-                return self._stream.write(text)
+                self._stream.write(self._masked(text))
             except OSError as fault:
                 self._lose(fault)
         return len(text)
