@@ -2,6 +2,9 @@
 
 import base64
 import binascii
+from collections.abc import Container
+
+from msgspec.structs import replace
 
 from chat.protocol.errors import InvalidField, NotFound, RoomNotFound
 from chat.protocol.log import Who
@@ -77,11 +80,16 @@ class Rooms:
         ask = Remove(room_id=_id(room_id), owner_id=who.user_id, user_id=member_id)
         await self._store.writer.submit(rooms.remove, ask)
 
-    async def members(self, who: Who, room_id: str, *, online_only: bool = False) -> list[Member]:
-        """The members with presence, the longest-standing first. Raises `RoomNotFound`, `NotAMember`."""
-        return await room_reads.members(
-            self._store.readers, room_id=_id(room_id), user_id=who.user_id, online_only=online_only
-        )
+    async def members(
+        self, who: Who, room_id: str, *, online_only: bool = False, connected: Container[str] = ()
+    ) -> list[Member]:
+        """The members with presence, the longest-standing first. Raises `RoomNotFound`, `NotAMember`.
+
+        Users in *connected* are online although the database may not have been told yet.
+        """
+        found = await room_reads.members(self._store.readers, room_id=_id(room_id), user_id=who.user_id)
+        now = [replace(m, online=True) if not m.online and m.user.id in connected else m for m in found]
+        return [member for member in now if member.online or not online_only]
 
     async def mine(self, who: Who) -> list[MyRoom]:
         """The rooms one is in, the one with the newest message first."""

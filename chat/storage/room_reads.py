@@ -82,7 +82,7 @@ def _newest(mine: MyRoom) -> tuple[str, str]:
     return (mine.last_message.timestamp if mine.last_message else mine.room.created_at, mine.room.id)
 
 
-async def members(readers: Readers, *, room_id: str, user_id: str, online_only: bool = False) -> list[Member]:
+async def members(readers: Readers, *, room_id: str, user_id: str) -> list[Member]:
     """The members of a room, the longest-standing first. Raises `RoomNotFound`, `NotAMember`."""
     row = await readers.row(_MEMBERS, {"room_id": room_id, "user_id": user_id})
     if row is None:
@@ -97,7 +97,6 @@ async def members(readers: Readers, *, room_id: str, user_id: str, online_only: 
             last_active=None if last_active_ms is None else rfc3339(last_active_ms),
         )
         for member_id, username, owns, last_active_ms, online in _rows.decode(row[1])
-        if online or not online_only
     ]
 
 

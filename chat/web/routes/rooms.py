@@ -65,8 +65,9 @@ async def remove_member(call: Call, room_id: str, user_id: str) -> Response:
 
 async def members(call: Call, room_id: str) -> Response:
     """GET /rooms/{id}/members"""
-    online_only = call.query_flag("online")
-    return ok(MembersAnswer(members=await call.site.chat.rooms.members(call.who, room_id, online_only=online_only)))
+    online_only, here = call.query_flag("online"), call.site.hub.users
+    found = await call.site.chat.rooms.members(call.who, room_id, online_only=online_only, connected=here)
+    return ok(MembersAnswer(members=found))
 
 
 _NAMES = (Code.NAME_EMPTY, Code.NAME_TOO_LONG, Code.ROOM_NAME_TAKEN)

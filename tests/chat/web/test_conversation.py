@@ -145,6 +145,15 @@ async def test_notifications_are_merged_within_a_second_and_not_for_the_room_bei
     assert (await room.b.expect("notification"))["unread"] == 7
 
 
+async def test_who_has_been_greeted_is_online(room: Room) -> None:
+    for _ in range(5):
+        cat = await room.http.register()
+        await room.http.join(cat, room.id)
+        async with connected(cat):
+            online = await room.http.call("GET", f"/rooms/{room.id}/members?online=true", by=room.ann)
+        assert cat.id in {member["user"]["id"] for member in online.json()["members"]}
+
+
 async def test_presence_is_told_to_members_and_a_second_device_changes_nothing(room: Room) -> None:
     async with connected(room.bob):
         await room.a.nothing("presence", fields={"online": False})
