@@ -1,5 +1,6 @@
 """Finds Hypercorn's stream and transport beneath an ASGI `send`, and puts the guarded reader into its handshake."""
 
+import asyncio
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, cast
@@ -7,6 +8,7 @@ from typing import Any, cast
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import RawData
 from hypercorn.protocol.events import Data
+from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import Handshake, WSStream
 from wsproto.connection import Connection
@@ -75,7 +77,20 @@ def sink_for(send: Send, *, direct: bool) -> Sink:
 
 
 async def _by_stream(stream: WSStream, frames: list[bytes]) -> None:
-    await stream.send(Data(stream_id=stream.stream_id, data=b"".join(frames)))
+    """Return once the stream has let go of *frames*; cancelled, it sends nothing more.
+
+    Over HTTP/2 taking them is not enough: Hypercorn takes any amount for a peer whose window is shut.
+    """
+    protocol = getattr(stream.send, "__self__", None)
+    buffer = protocol.stream_buffers.get(stream.stream_id) if isinstance(protocol, H2Protocol) else None
+    try:
+        await stream.send(Data(stream_id=stream.stream_id, data=b"".join(frames)))
+        if buffer is not None:
+            await buffer.drain()
+    except asyncio.CancelledError:
+        if buffer is not None:
+            await buffer.close()  # Hypercorn would keep it for as long as the connection lasts
+        raise
 
 
 def faults() -> list[str]:
@@ -84,6 +99,8 @@ def faults() -> list[str]:
         Handshake: ("accept", "is_valid"),
         WSStream: ("handle", "app_send", "_handle_events"),
         H11Protocol: ("stream_send", "_create_stream", "_check_protocol", "_send_error_response", "_close_stream"),
+        H2Protocol: ("stream_send",),
+        StreamBuffer: ("drain", "close"),
         TCPServer: ("protocol_send", "run", "_read_data"),
         Connection: ("receive_data", "events", "send"),
     }

@@ -14,6 +14,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from chat.web.hardening import capture
 from tests.chat.server import Account, Http, Server, Socket, connected, nonce, open_socket, running, wait_until
+from tests.chat.web.http2 import h2_socket
 
 
 class Raw:
@@ -278,6 +279,18 @@ async def test_a_slow_reader_is_closed_4208_without_delaying_the_others(shared_s
         deaf.connection.transport.resume_reading()
         with suppress(ConnectionClosed):
             await deaf.connection.close()
+
+
+async def test_a_reader_over_http2_that_takes_nothing_is_dropped_too(shared_server: Server) -> None:
+    async with Http(shared_server) as http:
+        ann, bob = await http.register(), await http.register()
+        room = await http.create_room(ann)
+        await http.join(bob, room["id"])
+        async with h2_socket(shared_server.port, token=bob.access_token):  # its window is 64 KiB, and stays shut
+            open_before = shared_server_sockets(shared_server)
+            for _ in range(90):
+                await http.send(ann, room["id"], "🍕" * 4000)
+            wait_until(lambda: shared_server_sockets(shared_server) < open_before, within_s=20)
 
 
 def shared_server_sockets(server: Server) -> int:
