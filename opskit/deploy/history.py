@@ -58,6 +58,16 @@ def left_by_rollback(entries: Iterable[Entry]) -> set[str]:
     return left
 
 
+def left_because_of(entries: Iterable[Entry], release: str) -> Entry | None:
+    """The entry of the rollback that left *release*, if no deploy has put it back since."""
+    entries = list(entries)
+    if release not in left_by_rollback(entries):
+        return None
+    by_hand = [entry for entry in entries if entry.kind == "rollback" and entry.previous == release]
+    by_bake = [entry for entry in entries if entry.result == "rolled_back" and entry.release == release]
+    return max([*by_hand, *by_bake], key=lambda entry: entry.at, default=None)
+
+
 def rollback_choice(entries: Iterable[Entry], *, running: str, retained: Iterable[str]) -> str:
     """The newest retained release that was in service and that no rollback has left; "" if there is none."""
     entries = list(entries)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from opskit.deploy import deploying, source
+from opskit.deploy import deploying, history, source
 from opskit.deploy.context import Context, open_context
 from opskit.deploy.deploying import Wish
 from opskit.deploy.run import Detached, Run
@@ -71,6 +71,9 @@ def _say_what_goes(context: Context, ref: str, *, yes: bool) -> None:
     if dirty and wanted.commit == source.head(context.git):
         files = "1 changed or new file here is" if dirty == 1 else f"{dirty} changed or new files here are"
         context.report.warn(f"{files} not part of it: the commit {wanted.commit[:12]} is deployed")
+    left = history.left_because_of(history.read(context.layout.history), wanted.release)
+    if left is not None:
+        context.report.warn(f"{wanted.version} was rolled back at {left.at}: {left.reason}")
     confirm(f"Deploy {wanted.version} ({wanted.commit[:12]}) to {context.name}?", yes=yes)
 
 

@@ -100,6 +100,8 @@ def test_a_rollback_that_has_only_left_releases_names_them(running: Shop) -> Non
     assert "a rollback has left 1.1.0" in ran.last["error"]
     assert 'opskit rollback --to 1.1.0 --reason "…"' in ran.last["remedy"]
     assert "parked: 1.1.0, left because of: x" in running.opskit("status").out
+    again = running.opskit("deploy")
+    assert (again.code, "! 1.1.0 was rolled back at 2" in again.out, ": x\n" in again.out) == (0, True, True)
 
 
 def test_restart_and_maintenance_say_in_a_dry_run_what_they_would_touch(running: Shop) -> None:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,10 +13,10 @@ from tests.opskit.deploy.shop import PYTHON, Shop, wait_for
 STEPS = ["export", "build", "start", "health", "smoke", "cut over", "smoke in public", "version", "record"]
 
 
-def kill_in(shop: Shop, step: str, phase: str) -> None:
+def kill_in(shop: Shop, step: str, phase: str, *, call: Sequence[str] = ("deploy",)) -> None:
     """Run a deploy and kill it as soon as its journal says that *step* has started or finished."""
     with subprocess.Popen(
-        [PYTHON, "-m", "opskit", "deploy"],
+        [PYTHON, "-m", "opskit", *call],
         cwd=shop.path,
         env=shop.call_env,
         stdout=subprocess.DEVNULL,
@@ -74,6 +75,37 @@ def test_a_deploy_killed_at_any_step_ends_well_either_way(running: Shop, step: s
     assert running.status.candidate is None
     assert half_done(running.state_dir / "operation.jsonl") is None
     assert running.deploy().code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["--resume", "--abort"])
+@pytest.mark.parametrize(
+    ("to", "step", "phase"),
+    [
+        ("1.1.0", "return to parked", "started"),
+        ("1.1.0", "return to parked", "finished"),
+        ("1.0.0", "start", "finished"),
+        ("1.0.0", "cut over", "finished"),
+    ],
+)
+def test_a_rollback_killed_at_any_step_ends_well_either_way(
+    running: Shop, to: str, step: str, phase: str, way: str
+) -> None:
+    for version in ("v1.1.0", "v1.2.0"):
+        running.commit(version)
+        assert running.deploy().code == 0
+    kill_in(running, step, phase, call=("rollback", "--to", to, "--reason", "500s"))
+    assert running.serves in {"1.2.0", to}
+    told = running.opskit("status", "--json").last["operation"]
+    assert (told["kind"], told["release"]) == ("rollback", to)
+    ran = running.deploy(way)
+    assert ran.code == 0, ran.err
+    assert running.serves == (to if way == "--resume" else "1.2.0")
+    assert running.status.candidate is None
+    assert half_done(running.state_dir / "operation.jsonl") is None
+    again = running.opskit("rollback", "--reason", "again", "--json")
+    resumed_to_parked = way == "--resume" and to == "1.1.0"
+    assert (again.code, again.last.get("release")) == (0, "1.0.0" if resumed_to_parked else "1.1.0"), again.err
 
 
 @pytest.mark.slow
