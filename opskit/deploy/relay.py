@@ -3,7 +3,8 @@
 It runs as `opskit-relay TARGET` in the service's place: it starts the service on a free loopback port, says READY=1
 when that port answers, serves `private` at once and `public` from SIGUSR1 to SIGUSR2, and ends with the service.
 Each direction of a connection ends on its own (half-close), so request bodies, WebSockets and long downloads pass.
-A parked relay closes a connection once it is idle between two answers; all that is left ends after `drain_s`.
+A parked relay lets requests finish: it closes a connection once it is idle between two answers, an upgraded one after
+`drain_s`. One that is to end does so after `drain_s`, whatever is left.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from opskit.deploy.sockets import EXHAUSTED, REST_S
 RELAY = "OPSKIT_RELAY"  # the order, as JSON, in the relay's environment
 _CHUNK_BYTES = 1 << 16
 _IDLE_S = 0.5  # a parked connection that has been answered and silent for so long is between requests
+_BETWEEN_S = 0.05  # as much is enough once `drain_s` is over
+_FINISH_S = 60.0  # for what a parked relay cannot tell to be over
 _CONNECT_S = 30.0
 _ATTEMPT_S = 0.2  # a full accept queue drops the SYN, and the kernel's own second attempt comes after 1 s
 _CONNECTING_AT_ONCE = 4  # `python -m http.server` has a queue of 5
@@ -38,6 +41,7 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self.answered = False  # the newest bytes came from the service
+        self.upgraded = False  # to a WebSocket, which has no end of its own
         self.moved_at = time.monotonic()
 
     async def relay(self, port: int, turn: asyncio.Semaphore) -> None:
@@ -62,14 +66,17 @@ class Connection:
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answer: bool) -> None:
         while data := await source.read(_CHUNK_BYTES):
             self.answered, self.moved_at = answer, time.monotonic()
+            self.upgraded |= answer and data.startswith(b"HTTP/1.1 101 ")
             sink.write(data)
             await sink.drain()
         if sink.can_write_eof():
             sink.write_eof()
 
-    def idle(self, now: float) -> bool:
-        """True if it is silent after an answer."""
-        return self.answered and now - self.moved_at >= _IDLE_S
+    def over(self, *, parked_s: float, drain_s: float) -> bool:
+        """Whether a relay that was parked *parked_s* ago may close it: it is silent after an answer, or upgraded."""
+        late = parked_s >= drain_s
+        silent_s = time.monotonic() - self.moved_at
+        return late if self.upgraded else self.answered and silent_s >= (_BETWEEN_S if late else _IDLE_S)
 
 
 async def _connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -83,6 +90,7 @@ class Relay:
 
     def __init__(self, order: dict[str, Any], public: socket.socket, private: socket.socket) -> None:
         self.order, self.public, self.private = order, public, private
+        self.drain_s = float(order["drain_s"])
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.connections: dict[Connection, asyncio.Task[None]] = {}
@@ -107,7 +115,7 @@ class Relay:
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         if not ended.done():
-            await self._drain(all_of_it=True)
+            await self._drain()
             with contextlib.suppress(ProcessLookupError):
                 service.terminate()
         return await ended
@@ -126,7 +134,7 @@ class Relay:
         if self.serving:
             self.serving = False
             self._refuse(self.public)
-            self.parked = asyncio.get_running_loop().create_task(self._drain(all_of_it=False))
+            self.parked = asyncio.get_running_loop().create_task(self._finish())
 
     def accept(self, listener: socket.socket) -> None:
         """Take every connection of *listener* from now on."""
@@ -167,19 +175,25 @@ class Relay:
         finally:
             self.connections.pop(connection, None)
 
-    async def _drain(self, *, all_of_it: bool) -> None:
-        """Close each connection when it is idle, and after `drain_s` whatever is left."""
-        if all_of_it:
-            for listener in (self.public, self.private):
-                self._refuse(listener)
-        deadline = time.monotonic() + float(self.order["drain_s"])
-        while self.connections and (now := time.monotonic()) < deadline:
-            for connection in [c for c in self.connections if c.idle(now)]:
-                connection.writer.close()
-            await asyncio.sleep(0.05)
+    async def _finish(self) -> None:
+        """Close each connection when it is over."""
+        await self._close_for(max(self.drain_s, _FINISH_S))
+
+    async def _drain(self) -> None:
+        """Accept no more, close each connection when it is over, and after `drain_s` whatever is left."""
+        for listener in (self.public, self.private):
+            self._refuse(listener)
+        await self._close_for(self.drain_s)
         for connection in list(self.connections):
             connection.writer.close()
         await asyncio.sleep(0.1)
+
+    async def _close_for(self, seconds: float) -> None:
+        began = time.monotonic()
+        while self.connections and (parked_s := time.monotonic() - began) < seconds:
+            for connection in [c for c in self.connections if c.over(parked_s=parked_s, drain_s=self.drain_s)]:
+                connection.writer.close()
+            await asyncio.sleep(0.05)
 
     async def _start(self) -> asyncio.subprocess.Process:
         own = {"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "NOTIFY_SOCKET", RELAY}

@@ -59,10 +59,10 @@ def test_a_service_behind_the_relay_refuses_and_fails_no_request(target: Target)
         (Path(target.spec(version).release.dir) / "index.html").write_text(version, encoding="utf-8")
         return f"{BASE} -m http.server --bind 127.0.0.1 {{port}}"
 
-    status = target.deploy("1.0.0", command=page("1.0.0"))
+    status = target.deploy("1.0.0", command=page("1.0.0"), drain_s=30)
     with Load(status.public_url) as load:
         load.until(REQUESTS // 4)
-        target.deploy("2.0.0", command=page("2.0.0"))
+        target.deploy("2.0.0", command=page("2.0.0"), drain_s=30)
         load.until(REQUESTS // 2)
         target.control.return_to_parked(why="test")
         load.until(REQUESTS * 3 // 4)

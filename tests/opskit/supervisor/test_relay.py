@@ -26,6 +26,27 @@ while True:
     client.close()
 """
 
+SLOW = """
+import socket, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    client, _ = listener.accept()
+    if client.recv(65536):
+        time.sleep(1.5)
+        client.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\nlate")
+    client.close()
+"""
+UPGRADE = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    client, _ = listener.accept()
+    if client.recv(65536):
+        client.sendall(b"HTTP/1.1 101 Switching Protocols\\r\\n\\r\\n")
+        client.recv(65536)
+    client.close()
+"""
+
 
 def page(target: Target, version: str) -> str:
     """A release whose page says its version; returns its command."""
@@ -102,6 +123,28 @@ def test_a_parked_relay_lets_a_busy_connection_finish(shared: Target) -> None:
         busy.sendall(b"second half")
         busy.shutdown(socket.SHUT_WR)
         assert busy.recv(100) == b"23 bytes"
+
+
+def test_a_parked_relay_lets_a_request_finish_that_takes_longer_than_the_drain(shared: Target) -> None:
+    slow = shlex.join([BASE, "-c", SLOW, "{port}"])
+    status = shared.deploy("1.0.0", command=slow, drain_s=0.3)
+    with socket.create_connection(address(status.public_url), timeout=5) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+        time.sleep(0.1)  # the cut-over must find it under way
+        shared.deploy("2.0.0", command=slow, drain_s=0.3)
+        assert client.recv(100).endswith(b"late")
+
+
+def test_a_parked_relay_closes_a_websocket_after_the_drain(shared: Target) -> None:
+    sockets = shlex.join([BASE, "-c", UPGRADE, "{port}"])
+    status = shared.deploy("1.0.0", command=sockets, drain_s=0.8)
+    with socket.create_connection(address(status.public_url), timeout=5) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 101 ")
+        shared.deploy("2.0.0", command=sockets, drain_s=0.8)
+        parked_at = time.monotonic()
+        assert client.recv(100) == b""
+        assert 0.5 < time.monotonic() - parked_at < 3
 
 
 def test_a_parked_relay_closes_a_connection_that_is_idle_between_requests(shared: Target) -> None:
