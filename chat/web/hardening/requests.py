@@ -5,7 +5,6 @@ connection open for ever, speaks HTTP/2 to whoever says `Upgrade: h2c`, and give
 """
 
 import asyncio
-import re
 from contextlib import suppress
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ from hypercorn.protocol.ws_stream import WSStream
 
 from chat import metrics
 from chat.protocol.errors import Code, Fault, InvalidField, PayloadTooLarge
+from chat.web.hardening.targets import is_host
 from chat.web.headers import ALONE
 from chat.web.problems import MEDIA_TYPE, problem_body
 
@@ -26,7 +26,6 @@ MAX_HEAD_BYTES = 32 * 1024
 MAX_EARLY_BYTES = 128 * 1024
 LINGER_S, LINGER_BYTES, READ_BYTES = 2.0, 8 * 1024 * 1024, 64 * 1024
 
-_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]*)?", re.ASCII)  # RFC 9110 section 7.2
 _LISTS = (
     b"connection",
     b"sec-websocket-protocol",
@@ -77,7 +76,7 @@ def fault_of(request: h11.Request) -> Fault | None:
         return Fault("the version is HTTP/1.1", code=Code.INVALID_FIELD)
     if not request.target.startswith((b"/", b"http://", b"https://")) and request.target != b"*":
         return Fault("the target of a request begins with /", code=Code.INVALID_FIELD)
-    if not _HOST.fullmatch(fields.get(b"host", b"")):
+    if not is_host(fields.get(b"host", b"")):
         return InvalidField("Host", "Host is a name or an address, and perhaps a port")
     if b"transfer-encoding" in fields and (b"content-length" in fields or request.http_version == b"1.0"):
         # Two opinions on where the request ends are how one is smuggled past a proxy (RFC 9112 section 6.1).

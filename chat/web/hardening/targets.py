@@ -8,6 +8,9 @@ from hypercorn.typing import HTTPScope, WebsocketScope
 
 S = TypeVar("S", HTTPScope, WebsocketScope)
 
+MAX_HOST_BYTES = 255
+_LABEL = rb"[A-Za-z0-9_~!$&'()*+,;=%-]{1,63}"
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|%b(?:\.%b)*\.?|)(?::[0-9]{0,5})?" % (_LABEL, _LABEL))
 _SLASH = re.compile(r"%2[fF]")
 _SCHEME_AND_HOST = re.compile(r"^https?://[^/?#]*")  # absolute form, RFC 9112 section 3.2.2
 
@@ -23,8 +26,16 @@ def path_of(target: bytes) -> str:
     return unquote(_SLASH.sub("%252F", path))
 
 
+def is_host(value: bytes) -> bool:
+    """Whether *value* can be a `Host` (RFC 9110 section 7.2; a label has at most 63 bytes, RFC 1035)."""
+    return len(value) <= MAX_HOST_BYTES and _HOST.fullmatch(value) is not None
+
+
 def routed(scope: S) -> S:
-    """*scope* with that path."""
+    """*scope* with that path; a `Host` that is none, as HTTP/2 may bring one, is empty: routing stumbles over it."""
     changed = scope.copy()
     changed["path"] = path_of(scope["raw_path"])
+    changed["headers"] = [
+        (name, b"" if name == b"host" and not is_host(value) else value) for name, value in scope["headers"]
+    ]
     return changed
