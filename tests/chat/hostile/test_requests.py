@@ -6,14 +6,13 @@ import json
 import pytest
 
 from tests.chat.contract import PROBLEM
-from tests.chat.hostile.attackers import PONG, TEXT, Raw, command, frame, handshake, upgraded
+from tests.chat.hostile.attackers import PING, PONG, TEXT, Raw, command, frame, handshake, upgraded
 from tests.chat.hostile.wire import ask, read_answer, request
 from tests.chat.server import ANSWER_S, Account, Http, Server, wait_until
 
 JSON_POST = "POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 GET = "GET /healthz HTTP/1.1\r\n"
 UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAA\r\n"
-PING = 9
 BAD, UNKNOWN, METHOD, BIG, STRANGER = (
     (400, "invalid_field"),
     (404, "not_found"),
