@@ -34,6 +34,7 @@ class Size:
     storm: int
     tokenless: int
     guesses: int
+    heartbeat_ms: int  # the clients share one process: the more they are, the later they answer a ping
 
     @property
     def noisy(self) -> int:
@@ -46,8 +47,8 @@ class Size:
         return max(4, (self.storm + self.silent + self.floods) // 15)
 
 
-SMALL = Size(deaf=4, floods=2, silent=4, slow=3, storm=30, tokenless=100, guesses=60)
-FULL = Size(deaf=40, floods=10, silent=100, slow=100, storm=500, tokenless=5000, guesses=1000)
+SMALL = Size(deaf=4, floods=2, silent=4, slow=3, storm=30, tokenless=100, guesses=60, heartbeat_ms=2_000)
+FULL = Size(deaf=40, floods=10, silent=100, slow=100, storm=500, tokenless=5000, guesses=1000, heartbeat_ms=8_000)
 
 
 def mib(server: Server, what: str = "VmRSS") -> float:
@@ -245,7 +246,7 @@ async def all_at_once(tmp_path: Path, size: Size) -> list[float]:
     """Every attack at once while two people talk; how long their messages took, in seconds, sorted."""
     with running(
         tmp_path,
-        CHAT_HEARTBEAT_MS="2000",
+        CHAT_HEARTBEAT_MS=str(size.heartbeat_ms),
         CHAT_TRUSTED_PROXIES="1",
         CHAT_RATE_MESSAGES_PER_S="10",
         CHAT_RATE_COMMANDS_PER_S="30",
