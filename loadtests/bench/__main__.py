@@ -2,9 +2,9 @@
 
 import argparse
 import contextlib
-import http.client
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,14 +13,12 @@ from loadtests.bench import cost, fanout, rooms, servers, service
 from loadtests.bench.fanout import Stage
 from loadtests.bench.record import keep, last_recorded
 from loadtests.bench.servers import Absent
-from loadtests.bench.swarm import HandshakeRefused
 from loadtests.bench.table import NOISE_SHARE, Better, Figure, as_lines, regressions
 
 RESULTS = Path("bench-results")
 LOWER, HIGHER = Better.LOWER, Better.HIGHER
 Notes = list[str]
 FAILED = "failed"
-BROKEN = (OSError, RuntimeError, HandshakeRefused, Absent, http.client.HTTPException)  # a peer or the chat gave up
 
 
 def _peers(size: int) -> list[tuple[str, Callable[[], contextlib.AbstractContextManager[Stage]]]]:
@@ -175,7 +173,8 @@ def _measured(names: list[str], notes: Notes, before: Mapping[str, float]) -> It
             for figure in BENCHMARKS[name](notes):
                 print(f"  {as_lines([figure], before)[0]}", file=sys.stderr, flush=True)
                 yield figure
-        except BROKEN as fault:
+        except Exception as fault:  # noqa: BLE001 - boundary: whatever breaks one benchmark, the others' figures count
+            traceback.print_exc()
             notes.append(f"{name}: {FAILED}, {type(fault).__name__}: {fault}")
             print(f"  {notes[-1]}", file=sys.stderr)
 
@@ -205,7 +204,11 @@ def main() -> int:
     recorded = last_recorded(RESULTS)
     before = {name: one.value for name, one in recorded.items()}
     notes = [f"{name}: {value}" for name, value in servers.versions().items()]
-    figures = list(_measured(names, notes, before))
+    figures: list[Figure] = []
+    try:
+        figures.extend(_measured(names, notes, before))
+    except KeyboardInterrupt:
+        notes.append(f"{FAILED}: interrupted")
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     raw, plot = keep(RESULTS, figures, at=at, notes=notes, before=recorded)
     print("\n".join(_verdict(figures, notes, before)))

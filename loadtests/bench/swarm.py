@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 OPCODE_TEXT, OPCODE_PONG = 0x1, 0xA
-PING_BYTES = 2  # with no payload
-ALIVE_EVERY_S = 12.0  # a sign of life that often, whenever something is read; servers ping every 20 s
+PING = b"\x89\x00"  # a whole frame; no JSON ends so
+ALIVE_EVERY_S = 12.0  # a sign of life that often too, for pings in the midst of what is read; they come every 20 s
 _READ_BYTES = 256 * 1024
 
 Headers = Iterable[tuple[str, str]]
@@ -176,7 +176,7 @@ class Swarm:
 
     def _take(self, client: Client, piece: bytes | memoryview) -> None:
         client.last_at_s = time.monotonic()
-        if len(piece) > PING_BYTES:
+        if len(piece) > len(PING):
             self._said_at_s = client.last_at_s
         if not client.first:
             client.first = bytes(piece)
@@ -186,7 +186,7 @@ class Swarm:
         self.received += found
         client.tail = text[-(len(self.marker) - 1) :] if not text.endswith(self.marker) else b""
         client.last = bytes(piece[-128:])
-        if client.last_at_s - client.alive_at_s > ALIVE_EVERY_S:
+        if client.last.endswith(PING) or client.last_at_s - client.alive_at_s > ALIVE_EVERY_S:
             client.alive_at_s = client.last_at_s
             client.pong()
 
