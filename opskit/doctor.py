@@ -52,7 +52,7 @@ def examine(start: Path, checks: tuple[Check, ...]) -> list[Finding]:
     findings = [Finding("python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")]
     try:
         git = Git.discover(start)
-        findings.append(Finding("git", True, git.text("version").removeprefix("git version ")))
+        findings.append(Finding("git", True, git.version))
     except OpskitError as fault:
         return [*findings, Finding("git", False, str(fault), fault.remedy)]
     try:

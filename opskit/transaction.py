@@ -24,6 +24,8 @@ from opskit.release.plan_release import Planner
 from opskit.release.plan_world import World, read_world, remote_of
 from opskit.report import Report
 
+_LATEST_S = 253402300799  # 9999-12-31T23:59:59Z, the last that a date can say
+
 
 def open_desk(report: Report, start: Path | None = None) -> Desk:
     """The desk for the repository around *start* (default: here); raises `UsageFault`, `Refused`."""
@@ -49,8 +51,8 @@ def moment_s() -> int:
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not epoch:
         return int(time.time())
-    if not (epoch.isascii() and epoch.isdigit()):
-        raise UsageFault(f"SOURCE_DATE_EPOCH is {epoch!r}, no whole number of seconds", remedy="unset it")
+    if not (epoch.isascii() and epoch.isdigit() and int(epoch) <= _LATEST_S):
+        raise UsageFault(f"SOURCE_DATE_EPOCH is {epoch!r}, no number of seconds up to the year 9999", remedy="unset it")
     return int(epoch)
 
 

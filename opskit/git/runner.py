@@ -101,6 +101,7 @@ class Git:
         env: Mapping[str, str] | None = None,
         check: bool = True,
         hold: tuple[int, ...] = (),
+        settings: tuple[str, ...] = _SETTINGS,
     ) -> Output:
         """Run `git ARGS` to its end. Values from people belong behind `--` or `--end-of-options`.
 
@@ -110,7 +111,7 @@ class Git:
         if self._command is None:
             self._command = _command(self.directory)
         process: Any = self._command.execute(
-            ["git", *_SETTINGS, *args],
+            ["git", *settings, *args],
             as_process=True,
             istream=subprocess.PIPE if stdin is not None else None,
             env={**_ENVIRONMENT, **self.env, **(env or {})},
@@ -141,6 +142,12 @@ class Git:
     def at(self, directory: Path) -> "Git":
         """The same runner in another directory."""
         return Git(directory, env=self.env)
+
+    @property
+    def version(self) -> str:
+        """Git's version, asked for in the plainest way there is: `2.39.5`."""
+        said = os.fsdecode(self.run("--version", settings=()).out).strip()
+        return said.removeprefix("git version ")
 
     @property
     def common_dir(self) -> Path:
@@ -186,11 +193,9 @@ def _require_version(git: Git) -> None:
 
     wanted = ".".join(map(str, OLDEST))
     try:
-        said = git.text("version")
+        said = git.version
     except GitCommandNotFound as fault:
         raise Refused("git is not installed", remedy=f"install git {wanted} or newer") from fault
     numbers = re.search(r"(\d+)\.(\d+)", said)
     if not numbers or (int(numbers[1]), int(numbers[2])) < OLDEST:
-        raise Refused(
-            f"git here is {said.removeprefix('git version ')}, too old", remedy=f"install git {wanted} or newer"
-        )
+        raise Refused(f"git here is {said}, too old", remedy=f"install git {wanted} or newer")

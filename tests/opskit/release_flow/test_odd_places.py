@@ -80,7 +80,8 @@ def test_a_git_that_is_too_old(repos: Repos) -> None:
     here = repos.project().here
     tools = repos.folder / "tools"
     tools.mkdir()
-    (tools / "git").write_text("#!/bin/sh\necho git version 2.30.1\n")
+    old = '[ "$1" = --version ] && { echo git version 2.30.1; exit; }\nexec /usr/bin/git "$@"\n'
+    (tools / "git").write_text(f"#!/bin/sh\n{old}")
     (tools / "git").chmod(0o755)
     refused(here.opskit("release", "--json", env={"PATH": f"{tools}:/usr/bin:/bin"}), 3, "2.30.1", "2.38")
 
@@ -242,3 +243,11 @@ def test_hooks_run_around_a_release_and_a_failing_one_stops_it(repos: Repos) -> 
 )
 def test_calls_that_contradict_themselves_are_usage_faults(repos: Repos, call: list[str]) -> None:
     assert repos.project().here.opskit(*call).code == 2
+
+
+@pytest.mark.parametrize("epoch", ["soon", "-5", "99999999999999"])
+def test_a_moment_that_is_none_is_a_usage_fault(repos: Repos, epoch: str) -> None:
+    here = repos.project().here
+    ran = here.opskit("release", "--json", env={"SOURCE_DATE_EPOCH": epoch})
+    assert (ran.code, epoch in ran.json["error"]) == (2, True)
+    assert here.opskit("status", "--json").json["operation"] is None
