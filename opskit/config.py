@@ -173,7 +173,7 @@ def _main_tree(linked: Path) -> Path | None:
 def parse_toml(path: Path) -> dict[str, Any]:
     """The tree of a TOML file; raises `UsageFault` with file and place of a syntax error."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8").removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as fault:
         raise UsageFault(f"{path.name} is not valid TOML: {fault}", remedy=f"mend {path}") from fault
     except (UnicodeDecodeError, OSError) as fault:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from opskit.errors import Exit, UsageFault
+from opskit.errors import Bad, Exit, OpskitError, Refused, UsageFault
+from opskit.report import Report
 from opskit.verbs.options import Json, Target
 from opskit.verbs.smoke import address_of
 
@@ -36,12 +37,28 @@ def loadtest(
     if url and target:
         raise UsageFault("--url and --target are two ways to say the same thing", remedy="use one of them")
     if shape == "list":
-        command = ["--shapes"]
-    else:
-        address = url or address_of(target)
-        command = ["--url", address, "--users", str(users), "--duration", f"{duration:g}", "--shape", shape]
-        command += [*(part for one in threshold or () for part in ("--threshold", one)), "--processes", str(processes)]
-        command += [*(("--out", str(out)) if out else ()), *(("--json",) if json else ())]
-    # -P: the load tests that came with this opskit, not a directory of that name in the caller's repository
-    done = subprocess.run([sys.executable, "-P", "-m", "loadtests", *command], check=False)
-    raise typer.Exit(done.returncode if done.returncode >= 0 else Exit.INTERRUPTED)
+        _list_shapes(Report(as_json=json))
+        return
+    address = url or address_of(target)
+    command = ["--url", address, "--users", str(users), "--duration", f"{duration:g}", "--shape", shape]
+    command += [*(part for one in threshold or () for part in ("--threshold", one)), "--processes", str(processes)]
+    command += [*(("--out", str(out)) if out else ()), *(("--json",) if json else ())]
+    done = subprocess.run([*_LOADTESTS, *command], check=False, stdout=subprocess.PIPE if json else None, text=True)
+    code = done.returncode if done.returncode >= 0 else Exit.INTERRUPTED
+    if json and not done.stdout.strip():  # it said on stderr what keeps it from running
+        raise _FAULTS.get(code, Bad)(
+            f"the load test gave no result (exit code {code}); see above", remedy="opskit loadtest --help"
+        )
+    sys.stdout.write(done.stdout or "")
+    raise typer.Exit(code)
+
+
+# -P: the load tests that came with this opskit, not a directory of that name in the caller's repository
+_LOADTESTS = (sys.executable, "-P", "-m", "loadtests")
+_FAULTS: dict[int, type[OpskitError]] = {Exit.USAGE: UsageFault, Exit.REFUSED: Refused}
+
+
+def _list_shapes(report: Report) -> None:
+    listed = subprocess.run([*_LOADTESTS, "--shapes"], check=False, stdout=subprocess.PIPE, text=True).stdout
+    report.say(listed.rstrip())
+    report.result(shapes=[line.split()[0] for line in listed.splitlines() if line.strip()])

@@ -91,3 +91,11 @@ def test_every_kind_of_load_passes_with_two_workers(shape: str, tmp_path: Path) 
     result = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
     assert ("resume" in result["stats"]) == (shape == "reconnect-storm")
+
+
+def test_a_call_that_cannot_run_is_told_in_json_too(tmp_path: Path) -> None:
+    done = run("-m", "opskit", "loadtest", "--url", "nonsense", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["exit_code"] == 2
+    listed = run("-m", "opskit", "loadtest", "--shape", "list", "--json", cwd=tmp_path)
+    assert "unicode" in json.loads(listed.stdout)["shapes"]

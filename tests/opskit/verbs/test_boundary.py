@@ -23,6 +23,7 @@ def _at_terminal(here: Repo, *args: str, typed: bytes = b"", env: dict[str, str]
     """
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a test run in the background has ignored
         os.chdir(here.path)
         ready = {**os.environ, **ENVIRONMENT, **here.env, "PYTHONPATH": _ROOT, "TERM": "xterm", **(env or {})}
         os.execve(sys.executable, [sys.executable, "-m", "opskit", *args], ready)
