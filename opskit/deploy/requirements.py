@@ -52,11 +52,11 @@ def _not_approved(context: Context, wanted: Source) -> Lack | None:
             why = found[-1].get("why") or "no reason given"
             return (
                 f"{found[-1].get('reviewer') or 'the review'} rejected {commit[:12]}: {why}",
-                "mend that, then opskit hotfix approve --reviewer NAME",
+                f"mend that; or opskit hotfix approve --reviewer NAME --ref {commit[:12]}",
             )
     return (
         f"nobody has approved {wanted.commit[:12]}",
-        "opskit hotfix approve --reviewer NAME, on its branch before it is finished",
+        f"opskit hotfix approve --reviewer NAME --ref {wanted.commit[:12]}",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from opskit import transaction
+from opskit.deploy.source import resolve
 from opskit.desk import Desk
 from opskit.errors import UsageFault
 from opskit.git import refs
@@ -21,6 +22,10 @@ from opskit.report import Report
 from opskit.transaction import open_desk
 from opskit.verbs.options import DryRun, Json, Yes, confirm
 from opskit.verbs.release import Abort, Continue, carry_through
+
+Ref = Annotated[
+    str, typer.Option("--ref", help="Any commit instead, for targets that require an approval; default: the hotfix.")
+]
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
@@ -97,6 +102,7 @@ def approve(
     *,
     reviewer: Annotated[str, typer.Option("--reviewer", help="Who reviewed it.")],
     why: Annotated[str, typer.Option("--why", help="What to remember of the review.")] = "",
+    ref: Ref = "",
     json: Json = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -105,7 +111,7 @@ def approve(
 
     Example: opskit hotfix approve --reviewer Ada
     """
-    _review("approved", reviewer, why, json=json, dry_run=dry_run, yes=yes)
+    _review("approved", reviewer, why, ref, json=json, dry_run=dry_run, yes=yes)
 
 
 @app.command()
@@ -113,6 +119,7 @@ def reject(
     *,
     reviewer: Annotated[str, typer.Option("--reviewer", help="Who reviewed it.")],
     why: Annotated[str, typer.Option("--why", help="What must change.")] = "",
+    ref: Ref = "",
     json: Json = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -121,7 +128,7 @@ def reject(
 
     Example: opskit hotfix reject --reviewer Ada --why "the test passes without the fix"
     """
-    _review("rejected", reviewer, why, json=json, dry_run=dry_run, yes=yes)
+    _review("rejected", reviewer, why, ref, json=json, dry_run=dry_run, yes=yes)
 
 
 @app.command()
@@ -146,12 +153,12 @@ def finish(
     carry_through("hotfix finish", call, go_on, abort, json=json, dry_run=dry_run, yes=yes)
 
 
-def _review(verdict: str, reviewer: str, why: str, *, json: bool, dry_run: bool, yes: bool) -> None:
+def _review(verdict: str, reviewer: str, why: str, ref: str, *, json: bool, dry_run: bool, yes: bool) -> None:
     report = Report(as_json=json)
     desk = open_desk(report)
     world = read_world(desk.git, desk.remote, at_s=transaction.moment_s())
-    branch = open_hotfix(world, current=_current(desk))
-    sha = tip(desk.git, world, branch)
+    branch = ref or open_hotfix(world, current=_current(desk))
+    sha = resolve(desk.git, desk.config, ref).commit if ref else tip(desk.git, world, branch)
     if dry_run:
         report.say(f"{branch} at {sha[:12]} would be {verdict} by {reviewer}")
         report.result(sha=sha, verdict=verdict, minutes=None, dry_run=True)

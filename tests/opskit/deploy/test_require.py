@@ -62,10 +62,12 @@ def test_a_target_that_requires_an_approval_takes_the_release_of_an_approved_hot
 ) -> None:
     shop = make_shop()
     with_ci(shop, "true", require=["approval"])
-    shop.commit("v1.1.0")
+    sha = shop.commit("v1.1.0")[:12]
     error, remedy = refused(shop)
-    assert 'requires "approval": nobody has approved' in error
-    assert "opskit hotfix approve --reviewer NAME" in remedy
+    assert f'requires "approval": nobody has approved {sha}' in error
+    assert f"opskit hotfix approve --reviewer NAME --ref {sha}" in remedy
+    assert shop.opskit("hotfix", "approve", "--reviewer", "Ada", "--ref", sha).code == 0
+    assert shop.deploy().code == 0
     assert shop.opskit("hotfix", "start", "cafe").code == 0
     shop.commit(note="the fix")
     assert shop.opskit("hotfix", "reject", "--reviewer", "Ada", "--why", "no test").code == 0
