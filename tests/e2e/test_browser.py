@@ -240,6 +240,20 @@ def test_an_erased_author_is_no_longer_named(people: tuple[Page, Page]) -> None:
     expect(zoe.get_by_role("navigation", name="Rooms")).to_contain_text("deleted user: goodbye")
 
 
+@pytest.mark.parametrize("address", ["#r_none", "#%"])
+def test_an_address_of_no_room_is_told_once_and_left(people: tuple[Page, Page], address: str) -> None:
+    zoe, muhammad = people
+    room = f"address {nonce('')}"
+    start_room(muhammad, room)
+    join_room(zoe, room)
+    zoe.goto(zoe.url.partition("#")[0] + address)
+    expect(zoe.get_by_text("That room does not exist any more.")).to_have_count(1)
+    say(muhammad, "something happens elsewhere")
+    expect(zoe.get_by_role("navigation", name="Rooms")).to_contain_text("something happens elsewhere")
+    assert zoe.get_by_text("That room does not exist any more.").count() <= 1
+    assert zoe.url.partition("#")[2] == ""
+
+
 def test_an_ended_session_leads_back_to_signing_in_and_says_why(people: tuple[Page, Page], server: Server) -> None:
     zoe, _ = people
     name = zoe.locator(".account bdi").inner_text()

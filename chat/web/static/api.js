@@ -123,22 +123,27 @@ export class Api {
 
   ticket = () => this.call("POST", "/auth/ws-ticket");
   sessions = () => this.call("GET", "/auth/sessions");
-  endSession = (id) => this.call("DELETE", `/auth/sessions/${id}`);
+  endSession = (id) => this.call("DELETE", place`/auth/sessions/${id}`);
   changePassword = (current_password, new_password) =>
     this.call("POST", "/auth/password", { body: { current_password, new_password } });
   eraseAccount = (password) => this.call("DELETE", "/me", { body: { password } });
   me = () => this.call("GET", "/me");
   myRooms = () => this.call("GET", "/me/rooms");
   findRooms = (query, cursor) => this.call("GET", "/rooms", { query: { query, cursor, limit: 30 } });
-  room = (id) => this.call("GET", `/rooms/${id}`);
+  room = (id) => this.call("GET", place`/rooms/${id}`);
   createRoom = (name) => this.call("POST", "/rooms", { body: { name } });
-  renameRoom = (id, name) => this.call("PATCH", `/rooms/${id}`, { body: { name } });
-  deleteRoom = (id) => this.call("DELETE", `/rooms/${id}`);
-  join = (id) => this.call("POST", `/rooms/${id}/join`);
-  leave = (id) => this.call("POST", `/rooms/${id}/leave`);
-  removeMember = (id, userId) => this.call("DELETE", `/rooms/${id}/members/${userId}`);
-  history = (id, query) => this.call("GET", `/rooms/${id}/messages`, { query });
-  members = (id) => this.call("GET", `/rooms/${id}/members`);
+  renameRoom = (id, name) => this.call("PATCH", place`/rooms/${id}`, { body: { name } });
+  deleteRoom = (id) => this.call("DELETE", place`/rooms/${id}`);
+  join = (id) => this.call("POST", place`/rooms/${id}/join`);
+  leave = (id) => this.call("POST", place`/rooms/${id}/leave`);
+  removeMember = (id, userId) => this.call("DELETE", place`/rooms/${id}/members/${userId}`);
+  history = (id, query) => this.call("GET", place`/rooms/${id}/messages`, { query });
+  members = (id) => this.call("GET", place`/rooms/${id}/members`);
+}
+
+/** A path with ids from anywhere: none can lead out of its place. */
+function place(parts, ...ids) {
+  return String.raw({ raw: parts }, ...ids.map((id) => encodeURIComponent(id).replace(/^\.+$/u, "none")));
 }
 
 /** One HTTP request; raises `Problem`. */

@@ -19,7 +19,7 @@ client.onNotification = notes.notify;
 const goTo = (id) => {
   location.hash = id ?? "";
 };
-const inAddress = () => decodeURIComponent(location.hash.slice(1)) || null;
+const inAddress = () => location.hash.slice(1) || null;
 
 const find = () =>
   findRooms({
@@ -116,8 +116,9 @@ function follow() {
   const id = inAddress();
   if (following === id) return;
   following = id;
-  client.open(id).finally(() => {
-    following = null;
+  client.open(id).then((found) => {
+    if (following === id) following = null;
+    if (!found && inAddress() === id) goTo(null);
   });
 }
 addEventListener("hashchange", () => client.state.greeted && follow());

@@ -160,20 +160,25 @@ export class Client {
 
   // Looking at a room
 
+  /** Look at a room, or at one that may be joined; false if there is no such room. */
   async open(id) {
     if (id !== null && !this.state.rooms[id]) return this.#offer(id);
     this.dispatch({ type: "open", id });
     this.#look();
     await this.#load();
-    return undefined;
+    return true;
   }
 
   async #offer(id) {
     this.dispatch({ type: "open", id: null });
     try {
-      this.dispatch({ type: "offer", room: (await this.api.room(id)).room });
+      const { room } = await this.api.room(id);
+      if (room.id === id) this.dispatch({ type: "offer", room });
+      return room.id === id;
     } catch (problem) {
-      if (problem.code === "room_not_found") this.onNote("That room does not exist any more.");
+      if (![400, 404].includes(problem.status)) return true; // perhaps: it cannot be asked just now
+      this.onNote("That room does not exist any more.");
+      return false;
     }
   }
 
