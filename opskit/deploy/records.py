@@ -11,6 +11,8 @@ from opskit.deploy.operation import Intent
 from opskit.errors import OpskitError
 from opskit.ledger import Ledger
 
+SHARE_S = 10.0  # a remote that does not answer for so long does not hold production up; the next call shares
+
 
 def intend(context: Context, intent: Intent) -> None:
     """Write into the ledger what is about to happen."""
@@ -60,7 +62,7 @@ def _facts(intent: Intent) -> dict[str, Any]:
 
 def _append(context: Context, kind: str, data: Mapping[str, Any], subject: str, *, share: bool = False) -> None:
     """The ledger is a record, not a gate: what keeps it from being written is said and does not stop production."""
-    book = Ledger(context.git, context.config.remote)
+    book = Ledger(context.git.within(SHARE_S), context.config.remote)
     try:
         book.append(kind, data, subject=subject)
         if share and context.config.remote and context.git.lines("remote"):

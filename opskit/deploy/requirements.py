@@ -7,6 +7,7 @@ from opskit.deploy.context import Context
 from opskit.deploy.source import Source
 from opskit.ledger import Event, Ledger
 
+FETCH_S = 10.0  # for a remote that does not answer: what is known here decides
 Lack = tuple[str, str]  # what is missing, and what mends it
 
 
@@ -14,7 +15,7 @@ def unmet(context: Context, wanted: Source, *, fetch: bool) -> Iterator[Lack]:
     """Every requirement that the commit does not meet; with *fetch*, also by what others put into the ledger."""
     wants = context.target.require
     if fetch and {"ci", "approval"} & set(wants) and context.config.remote in context.git.lines("remote"):
-        Ledger(context.git, context.config.remote).sync()  # the reviewer may sit at another clone
+        Ledger(context.git.within(FETCH_S), context.config.remote).sync()  # the reviewer may sit at another clone
     checks = {"tag": _untagged, "ci": _no_green_ci, "approval": _not_approved}
     for name in wants:
         lack = checks[name](context, wanted)

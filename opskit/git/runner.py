@@ -6,6 +6,7 @@ its process layer is used. Importing it costs 0.2 s; nothing here may be importe
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,10 +88,15 @@ class GitFailed(OpskitError):
 
 
 class Git:
-    """Runs git in one directory. Cheap to make; keeps no process alive between calls."""
+    """Runs git in one directory. Cheap to make; keeps no process alive between calls.
 
-    def __init__(self, directory: Path, *, env: Mapping[str, str] | None = None) -> None:
-        self.directory = directory
+    With *timeout_s* a call that takes longer is ended and has failed: for a remote that does not answer.
+    """
+
+    def __init__(
+        self, directory: Path, *, env: Mapping[str, str] | None = None, timeout_s: float | None = None
+    ) -> None:
+        self.directory, self.timeout_s = directory, timeout_s
         self.env: Mapping[str, str] = env or {}
         self._command: GitCommand | None = None
 
@@ -116,15 +122,19 @@ class Git:
             istream=subprocess.PIPE if stdin is not None else None,
             env={**_ENVIRONMENT, **self.env, **(env or {})},
             pass_fds=hold,
+            **({"start_new_session": True} if self.timeout_s else {}),  # a group of its own, to end ssh with it
         )
         popen: subprocess.Popen[bytes] = process.proc
         try:
-            out, err = popen.communicate(stdin)
+            out, err = popen.communicate(stdin, timeout=self.timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(popen.pid, signal.SIGKILL)
+            out, err = b"", f"fatal: no answer within {self.timeout_s:g} s".encode()
         finally:
             process.proc = None  # ended (or the interrupt is passing through): leave nothing for its destructor
             if popen.returncode is None:
                 popen.kill()
-                popen.wait()
+                popen.communicate()
         output = Output(popen.returncode, out, err)
         if check and output.code:
             raise GitFailed(args, output)
@@ -141,7 +151,11 @@ class Git:
 
     def at(self, directory: Path) -> "Git":
         """The same runner in another directory."""
-        return Git(directory, env=self.env)
+        return Git(directory, env=self.env, timeout_s=self.timeout_s)
+
+    def within(self, timeout_s: float) -> "Git":
+        """The same runner, each call ended after *timeout_s*."""
+        return Git(self.directory, env=self.env, timeout_s=timeout_s)
 
     @property
     def version(self) -> str:

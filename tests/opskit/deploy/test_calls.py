@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -215,6 +216,19 @@ def test_a_followed_bake_that_is_left_by_ctrl_c_is_a_warning_and_goes_on(make_sh
     assert (lines[-1]["release"], lines[-1]["result"]) == ("1.0.0", "done")
     assert "opskit status --target local" in err
     assert baking(shop)
+
+
+@pytest.mark.slow
+def test_a_remote_that_does_not_answer_holds_no_deploy_up(running: Shop) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        running.git("remote", "add", "origin", f"git://127.0.0.1:{silent.getsockname()[1]}/x.git")
+        config = running.path / "opskit.toml"
+        config.write_text(config.read_text().replace('remote = ""', 'remote = "origin"'))
+        running.commit("v1.1.0")
+        ran = running.deploy()
+    assert (ran.code, running.serves) == (0, "1.1.0")
+    assert "the ledger is kept here only: " in ran.err
+    assert "no answer within 10 s" in ran.err
 
 
 @pytest.mark.slow
