@@ -81,8 +81,7 @@ def in_the_way(git: Git, old: str, new: str) -> list[str]:
 
 def _ignored_in_the_way(git: Git, old: str, new: str) -> list[str]:
     """The ignored files with content of their own that moving from *old* to *new* would overwrite without a word."""
-    listed_new = ("-r", "-z", "--no-commit-id", "--name-only", "--no-renames", "--diff-filter=A")
-    added = _paths(git.text("diff-tree", *listed_new, old, new))
+    added = _added(git, old, new)
     folders = {parent for path in added for parent in Path(path).parents} - {Path()}
     there = [path for path in added if os.path.lexists(git.directory / path)]
     there += [str(folder) for folder in folders if (git.directory / folder).is_file()]
@@ -90,6 +89,11 @@ def _ignored_in_the_way(git: Git, old: str, new: str) -> list[str]:
         return []
     tracked = set(_paths(git.text("--literal-pathspecs", "ls-files", "-z", "--", *there)))
     return sorted(path for path in there if path not in tracked and not _same(git, path, new))
+
+
+def _added(git: Git, old: str, new: str) -> list[str]:
+    listed_new = ("-r", "-z", "--no-commit-id", "--name-only", "--no-renames", "--diff-filter=A")
+    return _paths(git.text("diff-tree", *listed_new, old, new))
 
 
 def _same(git: Git, path: str, commit: str) -> bool:
@@ -142,6 +146,13 @@ def _is_new(git: Git, path: str, new: str) -> bool:
         file.write_bytes(wanted.out)
         return True
     return content == wanted.out
+
+
+def put_back(git: Git, old: str, new: str) -> None:
+    """The files of *old*, where HEAD is, after a checkout of *new* that broke off in a tree without changes."""
+    git.run("reset", "-q", "--hard", old)
+    for path in _added(git, old, new):
+        (git.directory / path).unlink(missing_ok=True)
 
 
 def switch(git: Git, branch: str, *, why: str) -> None:

@@ -8,7 +8,7 @@ from opskit.desk import Desk
 from opskit.errors import Refused, UsageFault
 from opskit.git import refs, worktrees
 from opskit.git.refs import BRANCH, Update
-from opskit.git.runner import Git
+from opskit.git.runner import Git, GitFailed
 from opskit.release.plan_hotfix import HOTFIX, Production, production
 from opskit.release.plan_world import read_world, tip
 from opskit.transaction import moment_s, refuse_if_half_done
@@ -48,12 +48,33 @@ def start(desk: Desk, wanted: Start, *, incident: str) -> None:
         if wanted.worktree is None:
             worktrees.check_move(here, here.text("rev-parse", "HEAD"), sha)
         refs.update(desk.git, [Update(ref, "", sha)], why=f"opskit hotfix start {wanted.branch}")
+        try:
+            _check_out(desk, wanted, here, sha)
+        except GitFailed as fault:
+            refs.update(desk.git, [Update(ref, sha, "")], why="opskit hotfix start failed")
+            raise Refused(
+                f"{wanted.branch} cannot be checked out: {fault}", remedy="mend that, then run it again"
+            ) from fault
+        data = {"branch": wanted.branch, "base": wanted.base.release.tag, "incident": incident}
+        desk.ledger.append(STARTED, data, subject=f"hotfix start {wanted.branch} from {wanted.base.release.tag}")
+
+
+def _check_out(desk: Desk, wanted: Start, here: Git, sha: str) -> None:
+    """Check the new branch out; raises `GitFailed` with the files as they were."""
+    before = here.text("rev-parse", "HEAD")
+    try:
         if wanted.worktree is None:
             here.run("checkout", "-q", wanted.branch, "--")
         else:
-            worktrees.add(desk.git, wanted.worktree, sha, branch=ref)
-        data = {"branch": wanted.branch, "base": wanted.base.release.tag, "incident": incident}
-        desk.ledger.append(STARTED, data, subject=f"hotfix start {wanted.branch} from {wanted.base.release.tag}")
+            worktrees.add(desk.git, wanted.worktree, sha, branch=BRANCH + wanted.branch)
+    except GitFailed:
+        if wanted.worktree is not None:
+            worktrees.discard(desk.git, wanted.worktree)
+        elif refs.head_branch(here) == BRANCH + wanted.branch:
+            return  # only a hook of git's failed
+        else:
+            worktrees.put_back(here, before, sha)
+        raise
 
 
 def _warnings(desk: Desk, base: Production) -> list[str]:

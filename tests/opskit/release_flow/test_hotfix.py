@@ -108,6 +108,31 @@ def test_a_dirty_tree_gets_a_work_tree_of_its_own_which_finish_removes(repos: Re
     assert (here.status(), here.git("worktree", "list").count("\n")) == ("?? other.txt", 0)
 
 
+@pytest.mark.parametrize("dirty", [False, True])
+def test_a_start_that_git_cannot_check_out_leaves_nothing_behind(repos: Repos, dirty: bool) -> None:
+    here = repos.project().here
+    here.git("checkout", "-q", "main")
+    here.commit("chore: a filter", {".gitattributes": "art.bin filter=art\n", "art.bin": "x\n"})
+    here.git("tag", "v1.0.5")
+    here.git("checkout", "-q", "develop")
+    here.git("config", "filter.art.required", "true")
+    here.git("config", "filter.art.smudge", "false")
+    if dirty:
+        here.write("note.txt", "mine\n")
+    before, status = here.refs(), here.status()
+    ran = here.opskit("hotfix", "start", "x", "--json")
+    assert (ran.code, "hotfix/x cannot be checked out" in ran.json["error"]) == (3, True)
+    assert (here.refs(), here.status(), here.git("branch", "--show-current")) == (before, status, "develop")
+    assert here.git("worktree", "list").count("\n") == 0
+
+
+def test_a_post_checkout_hook_that_fails_does_not_undo_a_start(repos: Repos) -> None:
+    here = repos.project().here
+    here.write(".git/hooks/post-checkout", "#!/bin/sh\nexit 1\n").chmod(0o755)
+    assert here.opskit("hotfix", "start", "x").code == 0
+    assert here.git("branch", "--show-current") == "hotfix/x"
+
+
 def test_an_approval_counts_for_the_last_commit_only_and_a_rejection_stops(repos: Repos) -> None:
     here = production(repos).here
     assert here.opskit("hotfix", "start", "unicode").code == 0
