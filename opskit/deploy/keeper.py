@@ -27,7 +27,7 @@ from opskit.deploy.sockets import bind_unix, listen, notify_path
 HELD = "OPSKIT_KEEPER_HELD"  # JSON {name: descriptor}, over an exec
 SUPERVISOR = "OPSKIT_KEEPER_SUPERVISOR"  # the supervisor's process id, over an exec
 CHANNEL = 3
-SILENT_S = 30.0  # a supervisor that says nothing for so long hangs
+SILENT_S = 15.0  # a supervisor that says nothing for so long hangs; meanwhile nobody empties the log pipes (1 MiB)
 _PR_SET_CHILD_SUBREAPER = 36
 _NOFILE = 65536  # descriptors a service may have; a shell's 1024 are few for one with a socket per user
 _ERR_LIMIT_BYTES = 1_000_000

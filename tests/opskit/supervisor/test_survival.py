@@ -69,7 +69,7 @@ def test_a_supervisor_killed_anywhere_in_a_cut_over_completes_it(target: Target,
 def test_a_supervisor_that_hangs_is_replaced(target: Target) -> None:
     before = target.deploy("1.0.0")
     os.kill(before.supervisor_pid, signal.SIGSTOP)
-    wait_for(lambda: not alive(before.supervisor_pid), timeout_s=40)
+    wait_for(lambda: not alive(before.supervisor_pid), timeout_s=25)
     assert target.control.status().running == before.running
 
 
