@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from quart import Quart, Response, abort, send_from_directory
+from quart import Quart, Response, abort, request, send_from_directory
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -32,6 +32,7 @@ def add_client(app: Quart, folder: Path) -> None:
     async def _file(name: str) -> Response:
         if not name.isprintable() or any(part.startswith(".") for part in name.split("/")):
             abort(404)
+        request.headers.pop("Range", None)  # small files: whole, as RFC 9110 section 14.2 allows
         response: Response = await send_from_directory(folder, name)
         return response
 

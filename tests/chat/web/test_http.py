@@ -214,6 +214,15 @@ async def test_bad_credentials_are_the_same_for_a_missing_user(http: Http, ann: 
     assert len({a.text for a in wrong}) == 1
 
 
+@pytest.mark.parametrize("asked", ["bytes=0-9", "bytes=99999999-", "bytes=5-1", "bytes=0-0,2-3", "x", "bytes=-0"])
+async def test_a_file_of_the_client_comes_whole_whatever_part_is_asked_for(http: Http, asked: str) -> None:
+    whole = await http.client.get("/static/app.js")
+    assert (whole.status_code, whole.headers["x-content-type-options"]) == (200, "nosniff")
+    assert (await http.client.get("/static/app.js", headers={"Range": asked})).content == whole.content
+    same = await http.client.get("/static/app.js", headers={"If-None-Match": whole.headers["etag"], "Range": asked})
+    assert (same.status_code, same.content) == (304, b"")
+
+
 async def test_the_version_and_the_documents_are_served(http: Http) -> None:
     assert (await http.call("GET", "/version")).json().keys() == {"version", "commit", "started_at"}
     assert (await http.call("GET", "/openapi.json")).json()["openapi"] == "3.1.0"
