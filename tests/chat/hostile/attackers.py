@@ -85,11 +85,17 @@ class Raw:
 
 @contextlib.asynccontextmanager
 async def upgraded(server: Server, by: Account, *, extensions: bool = False) -> AsyncIterator[Raw]:
-    """A connection after its upgrade."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    """A connection after its upgrade; a server with its hands full (503) is asked again when it says."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(handshake(by, extensions=extensions))
+            answer = await read_answer(reader)
+            if answer.status != 503:
+                break
+            writer.transport.abort()
+            await asyncio.sleep(int(answer.headers["retry-after"]))
     try:
-        writer.write(handshake(by, extensions=extensions))
-        answer = await read_answer(reader)
         assert answer.status == 101, answer
         assert "sec-websocket-extensions" not in answer.headers
         yield Raw(reader, writer)
@@ -130,6 +136,7 @@ async def noise(server: Server, by: Account, room_id: str, *, messages: int) -> 
                 opcode, payload = await asyncio.wait_for(raw.read(), PATIENCE_S)
                 if opcode == PING:  # on a busy machine the answers take longer than two heartbeats
                     await raw.send(frame(PONG))
+                assert opcode != CLOSE, payload
                 answer = json.loads(payload) if opcode == TEXT else {}
                 if "re" in answer:
                     answered += 1
