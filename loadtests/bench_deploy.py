@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.bench.table import Better, Figure, as_rows
-from loadtests.production import Production, clone
+from loadtests.production import CommandFailed, Production, clone
 from loadtests.steady import Failure, Steady, not_under_way
 
 REQUESTS, PER_S = 2_000, 200.0
@@ -83,7 +83,7 @@ def roll_back(production: Production, to: str, *options: str) -> float:
         production.until_it_serves(to)
         took_s = time.monotonic() - began_s
     if process.returncode:
-        raise RuntimeError(f"opskit rollback ended with {process.returncode}")
+        raise CommandFailed(f"opskit rollback ended with {process.returncode}")
     return took_s
 
 

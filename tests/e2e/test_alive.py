@@ -9,7 +9,7 @@ import pytest
 
 from loadtests import bench_deploy
 from loadtests.bench_deploy import REQUESTS, UPKEEP, Outcome
-from loadtests.production import Production, clone
+from loadtests.production import CommandFailed, Production, clone
 from opskit.deploy import environments
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
@@ -54,6 +54,11 @@ def late(outcome: Outcome) -> bool:
     return calm and slow
 
 
+def busy() -> bool:
+    """Whether this machine has so much else to do that it says nothing of times."""
+    return os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+
+
 @pytest.mark.parametrize("event", UPKEEP)
 def test_no_request_is_refused_or_fails_but_those_in_flight_at_a_crash(
     production: Production, event: Callable[[Production], Outcome]
@@ -68,9 +73,18 @@ def test_a_deploy_with_unchanged_dependencies_and_no_migration_is_quick(producti
         print(f"deploy: {seconds[-1]:.1f} s")
         if seconds[-1] < DEPLOY_S:
             return
-    busy = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)  # such a machine says nothing of times
-    assert busy or min(seconds) < DEPLOY_S
+    assert busy() or min(seconds) < DEPLOY_S
 
 
 def test_deploys_and_rollbacks_fail_no_request_and_are_quick(production: Production) -> None:
-    assert any(sum(map(late, bench_deploy.changes(production))) == 0 for _ in range(TRIES))
+    assert any(all_in_time(production) for _ in range(TRIES))
+
+
+def all_in_time(production: Production) -> bool:
+    try:
+        return sum(map(late, bench_deploy.changes(production))) == 0
+    except CommandFailed as failed:  # a service that gets no processor fails its smoke, and is rightly put back
+        if not busy():
+            raise
+        print(f"(busy machine) {failed}")
+        return False
