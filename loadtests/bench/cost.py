@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from loadtests.bench import servers
 from loadtests.bench.fanout import Stage, chat_stage, peer_stage, throughput
 
-ROUNDS = 3  # after one that warms the caches; their median counts
-MESSAGES = 150  # a round's; over less, the clock of processor time is too coarse
+ROUNDS = 3  # their median counts
+MESSAGES = 100  # a round's; over less, the clock of processor time is too coarse
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ def cost(*, size: int = 400, direct: bool = True) -> Cost:
     with ExitStack() as stack:
         bare = stack.enter_context(peer_stage(lambda: servers.python("bare writes", "bare.py"), size))
         chat = stack.enter_context(chat_stage(size, direct=direct))
-        rounds = [_round(chat, bare) for _ in range(1 + ROUNDS)][1:]
+        rounds = [_round(chat, bare) for _ in range(ROUNDS)]
     return Cost(statistics.median(one.alone for one in rounds), statistics.median(one.piled_up for one in rounds))
 
 

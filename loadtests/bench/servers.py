@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -80,9 +79,9 @@ def _running(name: str, command: list[str], *, env: Mapping[str, str], port: int
             port = int(line)
         yield Server(name, process, port)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        log.close()
+        process.kill()
+        with process:  # waits for it and closes its output
+            log.close()
 
 
 def free_port() -> int:
