@@ -10,6 +10,7 @@ A parked relay lets requests finish: it closes a connection once it is idle betw
 import asyncio
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -24,7 +25,6 @@ RELAY = "OPSKIT_RELAY"  # the order, as JSON, in the relay's environment
 _CHUNK_BYTES = 1 << 16
 _IDLE_S = 0.5  # a parked connection that has been answered and silent for so long is between requests
 _BETWEEN_S = 0.05  # as much is enough once `drain_s` is over
-_FINISH_S = 60.0  # for what a parked relay cannot tell to be over
 _CONNECT_S = 30.0
 _ATTEMPT_S = 0.2  # a full accept queue drops the SYN, and the kernel's own second attempt comes after 1 s
 _CONNECTING_AT_ONCE = 4  # `python -m http.server` has a queue of 5
@@ -176,8 +176,8 @@ class Relay:
             self.connections.pop(connection, None)
 
     async def _finish(self) -> None:
-        """Close each connection when it is over."""
-        await self._close_for(max(self.drain_s, _FINISH_S))
+        """Close each connection when it is over; a request that is never answered ends with the relay."""
+        await self._close_for(math.inf)
 
     async def _drain(self) -> None:
         """Accept no more, close each connection when it is over, and after `drain_s` whatever is left."""
