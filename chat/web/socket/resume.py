@@ -1,6 +1,7 @@
 """Catching one connection up with a room: from the encoded tail where it reaches, else from the log."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from chat import metrics
@@ -87,16 +88,25 @@ async def replay(session: "Session", room_id: str, *, after: int, least: int = 0
             await _say_goodbye(session, room_id, reached)
             return None
         left = hub.held_until(subscriber, room_id)
-        for rev, frame in frames:
+        for rev, frame in _portion(frames):
             if left is None or rev <= left:
                 session.outbox.send(frame)
                 reached = rev
-        level = reached >= least or not frames
-        if left is not None or (level and hub.release(subscriber, room_id, after=reached)):
-            hub.release(subscriber, room_id, after=reached)
+        level = reached >= (least if left is None else left) or not frames
+        if level and hub.release(subscriber, room_id, after=reached):
             return reached if left is None else None
         await _paced(session)
     return None
+
+
+def _portion(frames: list[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """As many as may be handed over at once: more, and a peer that does read would count as a slow one."""
+    size = 0
+    for rev, frame in frames:
+        yield rev, frame
+        size += len(frame)
+        if size >= WRITE_AHEAD_BYTES:
+            return
 
 
 async def _next_frames(session: "Session", room_id: str, after: int, *, least: int) -> list[tuple[int, bytes]]:

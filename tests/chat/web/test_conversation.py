@@ -195,6 +195,15 @@ async def test_what_cannot_be_resumed_is_reset(room: Room, epoch: str | None, re
     assert (reset["reason"], reset["head_rev"]) == (reason, 2)
 
 
+async def test_a_long_resume_of_large_messages_does_not_make_a_slow_consumer(room: Room) -> None:
+    for _ in range(320):
+        await room.a.say(room.id, "\U0001f600" * 4_000)
+    async with connected(room.bob) as again:
+        await again.ask("resume", epoch=again.hello["epoch"], rooms={room.id: 2})
+        heard = [frame["rev"] for frame in again.seen if frame["type"] == "message"]
+    assert heard == list(range(3, 323))
+
+
 async def test_a_repeated_client_id_returns_the_stored_message(room: Room) -> None:
     first = await room.a.say(room.id, "once", client_id="c1")
     again = await room.a.say(room.id, "once", client_id="c1")
