@@ -27,10 +27,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode:
         lacking(f"no tmpfs can be mounted: {mounted.stderr.strip()}", install="run the tests with CAP_SYS_ADMIN")
     yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    subprocess.run(["umount", str(place)], check=True)  # fails while anything still runs there
 
 
-def test_a_full_disk_is_seen_before_anything_begins(make_shop: Callable[..., Shop], small_disk: Path) -> None:
+def test_a_full_disk_is_seen_before_anything_begins(small_disk: Path, make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(state_at=small_disk / "state")
     assert shop.deploy().code == 0
     (small_disk / "filler").write_bytes(bytes(40 << 20))
@@ -40,7 +40,7 @@ def test_a_full_disk_is_seen_before_anything_begins(make_shop: Callable[..., Sho
     assert shop.serves == "1.0.0"
 
 
-def test_a_build_that_fills_the_disk_is_put_back(make_shop: Callable[..., Shop], small_disk: Path) -> None:
+def test_a_build_that_fills_the_disk_is_put_back(small_disk: Path, make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(state_at=small_disk / "state")
     assert shop.deploy().code == 0
     shop.configure(build="dd if=/dev/zero of=big bs=1M 2>&1 || { echo no space; exit 1; }")
@@ -52,7 +52,7 @@ def test_a_build_that_fills_the_disk_is_put_back(make_shop: Callable[..., Shop],
     assert shop.opskit("status", "--json").last["operation"] is None
 
 
-def test_a_release_that_fills_the_disk_is_put_back(make_shop: Callable[..., Shop], small_disk: Path) -> None:
+def test_a_release_that_fills_the_disk_is_put_back(small_disk: Path, make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(state_at=small_disk / "state")
     assert shop.deploy().code == 0
     shop.commit("v1.1.0", fault="fill_disk")

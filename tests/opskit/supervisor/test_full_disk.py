@@ -27,7 +27,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield mounted
     finally:
-        subprocess.run(["umount", "--lazy", str(mounted)], check=True)
+        subprocess.run(["umount", str(mounted)], check=True)
 
 
 def fill(disk: Path) -> None:
