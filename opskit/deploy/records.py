@@ -45,6 +45,27 @@ def catch_up(context: Context) -> None:
     data = {"phase": "outcome", "target": context.name, "version": left.version, "commit": left.commit}
     data |= {"result": "rolled_back", "previous": back.version if back else "", "detail": reason, "at": verdict.at}
     _append(context, "deploy", data, f"deploy {left.version} to {context.name}: rolled back, {reason}", share=True)
+    if verdict.check == "crashes":
+        _draft_incident(context, left.version, left.commit, detected_at=verdict.at, impact=reason)
+
+
+def _draft_incident(context: Context, version: str, commit: str, *, detected_at: str, impact: str) -> None:
+    """Open the record of what happened; a person gives it a severity."""
+    facts = {
+        "state": "draft",
+        "title": f"{version} crashed on {context.name} and was rolled back",
+        "impact": impact,
+        "target": context.name,
+        "version": version,
+        "commit": commit,
+        "times": {"detected": detected_at},
+    }
+    book = Ledger(context.git.within(SHARE_S), context.config.remote if context.git.lines("remote") else "")
+    try:
+        event = book.number("incident", lambda name: (facts, f"{name}: {facts['title']}"), prefix="INC")
+        context.report.warn(f"incident {event.data['name']} was drafted: {facts['title']}")
+    except OpskitError as fault:
+        context.report.warn(f"no incident was drafted: {fault}")
 
 
 def _facts(intent: Intent) -> dict[str, Any]:

@@ -62,5 +62,5 @@ def _say_what_now(context: Context, run: Run) -> None:
     say(f"  reason   {run.intent.reason}")
     say("Next steps")
     say(f"  1. what {left} fixed is broken again: tell those who wait for it")
-    say(f"  2. find the cause: opskit logs{which}; opskit incident open, if there is none yet")
+    say(f"  2. find the cause: opskit logs{which}")
     say(f"  3. fix it: opskit hotfix start NAME; then opskit deploy{which}")

@@ -122,6 +122,9 @@ def test_a_bake_that_fails_puts_the_release_before_back(make_shop: Callable[...,
     assert code == 3, last
     told = (shop.state_dir / "history.jsonl").read_text()
     assert '"rolled_back"' in told
+    (incident,) = shop.opskit("status", "--json").last["incidents"]
+    assert (incident["name"], incident["state"]) == ("INC-001", "draft")
+    assert incident["title"] == "1.1.0 crashed on local and was rolled back"
 
 
 @pytest.mark.slow
