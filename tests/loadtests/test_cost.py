@@ -8,6 +8,8 @@ ALONE_MOST = 2.6  # 1.7 to 2.0 on the fast path, 3.6 to 4.3 without it, on a mac
 PILED_UP_MOST = 0.4  # 0.14 to 0.2; above 1 if what piles up no longer leaves in one write
 
 
+@pytest.mark.slow
+@pytest.mark.alone  # the fewer at work, the steadier the ratio
 @pytest.mark.timeout(300)  # no wall clock is judged, so a busy machine may take its time
 def test_a_delivery_costs_about_two_bare_writes_and_far_less_than_one_when_messages_pile_up() -> None:
     found = cost()
@@ -16,6 +18,7 @@ def test_a_delivery_costs_about_two_bare_writes_and_far_less_than_one_when_messa
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_the_guard_trips_when_the_fast_path_is_off() -> None:
     assert cost(direct=False).alone > ALONE_MOST
