@@ -86,7 +86,8 @@ def test_every_kind_of_load_passes_with_two_workers(shape: str, tmp_path: Path) 
             "2",
             "--json",
         ]
-        generous = [part for name in ("ack_p99_ms", "hear_p99_ms") for part in ("--threshold", f"{name}=5000")]
+        times = ("connect_p95_ms", "ack_p99_ms", "hear_p99_ms", "http_p95_ms")  # a benchmark holds them, not a test
+        generous = [part for name in times for part in ("--threshold", f"{name}=10000")]
         done = run("-m", "loadtests", *options, *generous, cwd=tmp_path)
     result = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
