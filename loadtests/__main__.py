@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -104,11 +105,7 @@ def _locust(arguments: argparse.Namespace, *, out: Path, result_file: Path, log:
         *("--shape", arguments.shape, "--people", str(arguments.users), "--seconds", str(arguments.duration)),
         *("--result", str(result_file), "--stop-timeout", "10", "--progress", str(progress)),
         *(part for one in arguments.threshold for part in ("--threshold", one)),
-        *(
-            ("--processes", str(arguments.processes), "--workers", str(arguments.processes))
-            if arguments.processes > 1
-            else ()
-        ),
+        *(_forked(arguments.processes) if arguments.processes > 1 else ()),
     ]
     with (
         log.open("wb") as sink,
@@ -119,6 +116,15 @@ def _locust(arguments: argparse.Namespace, *, out: Path, result_file: Path, log:
         except KeyboardInterrupt:  # Locust got it too, and stops in order
             locust.wait()
             return 130
+
+
+def _forked(processes: int) -> tuple[str, ...]:
+    """Workers that speak with their master over loopback; Locust's own port, on every interface, may be taken."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    master = ("--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port)
+    return ("--processes", str(processes), "--workers", str(processes), *master)
 
 
 def summary(result: dict[str, Any]) -> list[str]:

@@ -1,7 +1,9 @@
 """`python -m loadtests` and `opskit loadtest` as people call them."""
 
+import contextlib
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -72,7 +74,9 @@ def test_the_way_is_told_from_what_came_back_so_far() -> None:
 @pytest.mark.alone
 @pytest.mark.parametrize("shape", ["reconnect-storm", "slow-readers", "unicode"])
 def test_every_kind_of_load_passes_with_two_workers(shape: str, tmp_path: Path) -> None:
-    with running(tmp_path / "chat") as server:
+    with running(tmp_path / "chat") as server, socket.socket() as another:
+        with contextlib.suppress(OSError):
+            another.bind(("", 5557))  # the port where Locust's workers would find each other
         options = [
             "--url",
             server.url,
