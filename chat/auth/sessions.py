@@ -47,6 +47,7 @@ class Sessions:
         self, store: Store, ring: KeyRing, *, access_ttl_s: int, session_days: int, now: Callable[[], float] = time.time
     ) -> None:
         self._store, self._ring, self._now = store, ring, now
+        self._verifier = tokens.Verifier(ring)
         self._access_ttl_s, self._life_ms = access_ttl_s, session_days * DAY_MS
 
     def begin(self, *, user_agent: str) -> Begun:
@@ -81,7 +82,7 @@ class Sessions:
 
         Raises `Unauthorized`, `TokenExpired`, `Unavailable`.
         """
-        claims = tokens.verify(self._ring, access_token, now_s=self._now())
+        claims = self._verifier.verify(access_token, now_s=self._now())
         live = await self._live(claims.session_id)
         if live is None or live.user.id != claims.user_id:
             raise Unauthorized("the session has ended")

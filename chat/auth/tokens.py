@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import jwt
 
-from chat.auth.keys import KeyRing
+from chat.auth.keys import KeyRing, SigningKey
 from chat.protocol.errors import TokenExpired, Unauthorized
 
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "chat"
 MAX_TOKEN_CHARACTERS = 2048
+MAX_REMEMBERED = 8_192
 _CLAIMS = ["exp", "iat", "iss", "aud", "sub", "sid"]
 
 
@@ -37,8 +38,33 @@ def issue(ring: KeyRing, *, user_id: str, session_id: str, now_s: float, ttl_s: 
     return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
 
 
-def verify(ring: KeyRing, token: str, *, now_s: float) -> Claims:
-    """What a token says, if it is ours. Raises `Unauthorized`; `TokenExpired` if only its time has run out."""
+class Verifier:
+    """Says what tokens mean; one that was good is taken apart once, its key and its time are judged each time."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+        self._good: dict[str, tuple[SigningKey, Claims]] = {}
+
+    def __len__(self) -> int:
+        return len(self._good)
+
+    def verify(self, token: str, *, now_s: float) -> Claims:
+        """What a token says, if it is ours. Raises `Unauthorized`; `TokenExpired` if only its time has run out."""
+        known = self._good.get(token)
+        if known is None or self._ring.verifying(known[0].kid) != known[0]:
+            self._good.pop(token, None)
+            known = _read(self._ring, token)
+            if len(self._good) >= MAX_REMEMBERED:
+                del self._good[next(iter(self._good))]
+            self._good[token] = known
+        claims = known[1]
+        if claims.expires_at <= now_s:
+            raise TokenExpired("the access token has expired")
+        return claims
+
+
+def _read(ring: KeyRing, token: str) -> tuple[SigningKey, Claims]:
+    """A token of ours, whenever it was good, and the key that signed it. Raises `Unauthorized`."""
     try:
         if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
             raise Unauthorized("the access token is not good")
@@ -51,12 +77,9 @@ def verify(ring: KeyRing, token: str, *, now_s: float) -> Claims:
             algorithms=[ALGORITHM],
             audience=AUDIENCE,
             issuer=ISSUER,
-            # the clock is ours to pass in, so the time is judged below
+            # the clock is ours to pass in, so the time is judged by the caller
             options={"require": _CLAIMS, "verify_exp": False, "verify_iat": False},
         )
-        claims = Claims(str(said["sub"]), str(said["sid"]), int(said["exp"]))
+        return key, Claims(str(said["sub"]), str(said["sid"]), int(said["exp"]))
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as fault:
         raise Unauthorized("the access token is not good") from fault
-    if claims.expires_at <= now_s:
-        raise TokenExpired("the access token has expired")
-    return claims

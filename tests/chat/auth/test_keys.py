@@ -14,7 +14,7 @@ import pytest
 
 from chat.auth import tokens
 from chat.auth.keys import KeyRing, KeysFault, read, read_or_make, rotate
-from chat.protocol.errors import Fault, Unauthorized
+from chat.protocol.errors import Fault, TokenExpired, Unauthorized
 
 
 def test_keys_are_made_once_for_their_owner_only(tmp_path: Path) -> None:
@@ -65,17 +65,35 @@ def _token(ring: KeyRing, now_s: float = 1000.0) -> str:
 
 def test_a_rotated_key_signs_at_once_and_the_one_before_still_verifies(tmp_path: Path) -> None:
     ring = KeyRing(tmp_path / "keys.json")
-    first = _token(ring)
+    verifier, first = tokens.Verifier(ring), _token(ring)
     rotate(tmp_path / "keys.json")
     second = _token(ring)
     assert jwt.get_unverified_header(first)["kid"] != jwt.get_unverified_header(second)["kid"]
     for token in (first, second):
-        assert tokens.verify(ring, token, now_s=1001).user_id == "u_1"
+        assert verifier.verify(token, now_s=1001).user_id == "u_1"
     rotate(tmp_path / "keys.json")
     _token(ring)
     with pytest.raises(Unauthorized):
-        tokens.verify(ring, first, now_s=1001)
+        verifier.verify(first, now_s=1001)
     assert len(read(tmp_path / "keys.json").signing) == 2
+
+
+def test_a_token_that_was_good_before_still_runs_out(tmp_path: Path) -> None:
+    ring = KeyRing(tmp_path / "keys.json")
+    verifier, token = tokens.Verifier(ring), _token(ring)
+    assert verifier.verify(token, now_s=1059) == verifier.verify(token, now_s=1059)
+    with pytest.raises(TokenExpired):
+        verifier.verify(token, now_s=1060)
+
+
+def test_only_so_many_tokens_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MAX_REMEMBERED", 2)
+    ring = KeyRing(tmp_path / "keys.json")
+    verifier = tokens.Verifier(ring)
+    for token in (several := [_token(ring) for _ in range(5)]):
+        verifier.verify(token, now_s=1001)
+    assert len(verifier) == 2
+    assert verifier.verify(several[0], now_s=1001).user_id == "u_1"
 
 
 Forge = Callable[[dict[str, Any], bytes, str], str]
@@ -110,5 +128,5 @@ def test_no_token_but_ours_is_good(tmp_path: Path, forge: Forge) -> None:
     key = ring.signing()
     good = jwt.decode(_token(ring), options={"verify_signature": False})
     with pytest.raises(Fault) as fault:
-        tokens.verify(ring, forge(good, key.secret, key.kid), now_s=1001)
+        tokens.Verifier(ring).verify(forge(good, key.secret, key.kid), now_s=1001)
     assert type(fault.value) is Unauthorized
