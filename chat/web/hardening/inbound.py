@@ -5,14 +5,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
+from wsproto.events import CloseConnection, Event
+from wsproto.utilities import LocalProtocolError
+
+from chat.fanout.frames import CLOSE, PING, TEXT, control_frame
+from chat.web.hardening.frames import (
+    BINARY,
+    CONTINUATION,
+    CONTROL,
+    FIN,
+    MAX_CONTROL_BYTES,
+    OPCODE,
+    FrameReader,
+    fault_of_close,
+)
 
 MAX_FRAME_BYTES = 64 * 1024
 MAX_WAITING_FRAMES = 4_096
 MAX_WAITING_BYTES = 1024 * 1024
 
 NOT_TEXT, NOT_UTF8, TOO_BIG, PROTOCOL, FLOODING = 1003, 1007, 1009, 4000, 4100
+TOO_LONG = (TOO_BIG, f"a frame may have {MAX_FRAME_BYTES} bytes")
 
 
 class Inbox:
@@ -47,7 +60,7 @@ class Inbox:
         if self.deaf:
             return
         if len(message) > MAX_FRAME_BYTES:
-            self.refuse(TOO_BIG, f"a frame may have {MAX_FRAME_BYTES} bytes")
+            self.refuse(*TOO_LONG)
         elif len(self._waiting) >= MAX_WAITING_FRAMES or self._waiting_bytes + len(message) > MAX_WAITING_BYTES:
             self.refuse(FLOODING, "too many frames at once")
         else:
@@ -96,66 +109,87 @@ class Inbox:
 
 
 class GuardedConnection:
-    """Stands in for wsproto's `Connection` inside Hypercorn's `WSStream`: events go to the inbox, none come out.
+    """Stands in for wsproto's `Connection` inside Hypercorn's `WSStream`: messages go to the inbox, no event comes out.
 
-    Counts bytes (not characters) of a message over all its fragments, and has no extension.
+    Counts bytes (not characters) of a message over all its fragments.
     """
+
+    __slots__ = ("_frames", "_inbox", "_message", "_said_goodbye")
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        self._protocol = Connection(ConnectionType.SERVER)
-        self._pieces: list[str] = []
-        self._bytes = 0
+        self._frames = FrameReader(MAX_FRAME_BYTES)
+        self._message: bytearray | None = None  # the fragments so far of one that is not whole
+        self._said_goodbye = False
 
-    @property
-    def state(self) -> ConnectionState:
-        """As wsproto's."""
-        return self._protocol.state
-
-    def receive_data(self, data: bytes | None) -> None:
+    def receive_data(self, data: bytes) -> None:
         """Read what came over the wire."""
-        if self.state is ConnectionState.CLOSED:
-            return
-        self._inbox.heard_s = time.monotonic()
-        self._protocol.receive_data(data)
-        for event in self._protocol.events():
-            self._read(event)
+        inbox, frames = self._inbox, self._frames
+        inbox.heard_s = time.monotonic()
+        for first, payload in frames.read(data):
+            if inbox.is_peer_closed:
+                return
+            if first == TEXT and payload is not None and self._message is None:
+                self._text(payload)
+            elif first == CLOSE:
+                self._closed(payload or b"")
+            elif first == PING:
+                inbox.ping(payload or b"")
+            elif not first & CONTROL:
+                self._fragment(first, payload)
+        if frames.fault is not None and not inbox.is_peer_closed:
+            self._broken(frames.fault)
 
     def events(self) -> Iterator[Event]:
         """Nothing: the inbox has it."""
         return iter(())
 
     def send(self, event: Event) -> bytes:
-        """The bytes of *event*, as wsproto makes them; only closing goes this way."""
-        return self._protocol.send(event)
+        """The bytes of a close; nothing else goes this way. A second one raises `LocalProtocolError`, as wsproto's."""
+        if not isinstance(event, CloseConnection) or self._said_goodbye:
+            raise LocalProtocolError(f"{event} cannot be sent")
+        self._said_goodbye = True
+        reason = (event.reason or "").encode()[: MAX_CONTROL_BYTES - 2].decode(errors="ignore").encode()
+        return control_frame(CLOSE, event.code.to_bytes(2, "big") + reason)
 
-    def _read(self, event: Event) -> None:
-        match event:
-            case TextMessage():
-                self._text(event)
-            case BytesMessage():
-                self._inbox.refuse(NOT_TEXT, "frames are text")
-            case Ping():
-                self._inbox.ping(bytes(event.payload))
-            case CloseConnection() if self.state is ConnectionState.OPEN:  # wsproto's way to report a broken frame
-                if event.code == NOT_UTF8:
-                    self._inbox.refuse(NOT_UTF8, "not UTF-8")
-                else:  # its word would be 1002 (RFC 6455 section 7.4.1), the contract's is 4000
-                    self._inbox.refuse(PROTOCOL, f"broken frame: {event.reason}")
-            case CloseConnection():
-                self._inbox.peer_closed()
+    def _closed(self, payload: bytes) -> None:
+        if fault := fault_of_close(payload):
+            self._broken(fault)
+        elif not _is_utf8(payload[2:]):
+            self._inbox.refuse(NOT_UTF8, "not UTF-8")
+        else:
+            self._inbox.peer_closed()
 
-    def _text(self, event: TextMessage) -> None:
-        if self._inbox.deaf:
-            return
-        piece = event.data
-        self._bytes += len(piece) if piece.isascii() else len(piece.encode())
-        if self._bytes > MAX_FRAME_BYTES:
-            self._pieces.clear()
-            self._inbox.refuse(TOO_BIG, f"a frame may have {MAX_FRAME_BYTES} bytes")
-            return
-        if piece:
-            self._pieces.append(piece)
-        if event.message_finished:
-            message, self._pieces, self._bytes = "".join(self._pieces).encode(), [], 0
+    def _fragment(self, first: int, payload: bytes | None) -> None:
+        """A data frame that is not a whole text: the beginning, a further piece, binary, or too long."""
+        opcode, message = first & OPCODE, self._message
+        if (opcode == CONTINUATION) is (message is None):
+            self._broken("a message before it is not whole" if message is not None else "there is nothing to continue")
+        elif opcode == BINARY:
+            self._inbox.refuse(NOT_TEXT, "frames are text")
+        elif payload is None or (message is not None and len(message) + len(payload) > MAX_FRAME_BYTES):
+            self._inbox.refuse(*TOO_LONG)
+        else:
+            self._message = message = (bytearray() if message is None else message) + payload
+            if first & FIN:
+                self._message = None
+                self._text(bytes(message))
+
+    def _text(self, message: bytes) -> None:
+        if not _is_utf8(message):
+            self._inbox.refuse(NOT_UTF8, "not UTF-8")
+        else:
             self._inbox.put(message)
+
+    def _broken(self, fault: str) -> None:  # RFC 6455 section 7.4.1 says 1002, the contract 4000
+        self._inbox.refuse(PROTOCOL, f"broken frame: {fault}")
+
+
+def _is_utf8(message: bytes) -> bool:
+    if message.isascii():
+        return True
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
