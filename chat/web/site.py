@@ -15,9 +15,12 @@ from chat.services import Chat
 from chat.settings import Settings
 from chat.web.limits import Rate
 from chat.web.presence import PresenceDesk
+from chat.web.wheel import Wheel
 
 if TYPE_CHECKING:
     from chat.web.socket.session import Session
+
+SLOTS_PER_BEAT, MAX_SLOT_S = 80, 0.25  # fewer and larger slots save nothing more, and hold up others
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,13 @@ class Site:
     failing: Callable[[], list[str]] = list  # what the process itself knows to be wrong, for /readyz
     openapi: dict[str, Any] = field(default_factory=dict)
     asyncapi: dict[str, Any] = field(default_factory=dict)
+    heartbeats: Wheel = field(init=False)
     auth_rate: Rate = field(init=False)
     message_rate: Rate = field(init=False)
 
     def __post_init__(self) -> None:
         s = self.settings
+        self.heartbeats = Wheel(min(MAX_SLOT_S, s.heartbeat_ms / 1000 / SLOTS_PER_BEAT))
         self.auth_rate = Rate(s.rate_auth_per_min / 60, burst=s.rate_auth_per_min, what="sign-in attempts")
         self.message_rate = Rate(s.rate_messages_per_s, burst=s.burst, what="messages")
 

@@ -63,7 +63,7 @@ class Session:
         self._closing: tuple[int, str] | None = None
         self._greeted = False
         self._expiry_timer: asyncio.TimerHandle | None = None
-        self._beat_timer: asyncio.TimerHandle | None = None
+        self._beat_slot = 0  # of the wheel
         inbox.on_fault, inbox.on_ping = self.close, self._pong
 
     async def run(self) -> None:
@@ -198,9 +198,9 @@ class Session:
     def _leave(self) -> None:
         for task in self._replays:
             task.cancel()
-        for timer in (self._expiry_timer, self._beat_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
+        self.site.heartbeats.leave(self._beat, self._beat_slot)
         if self._closing is None:
             self.close(NORMAL, "")
         site, user_id = self.site, self.who.user_id
@@ -226,17 +226,19 @@ class Session:
     # Timers: heartbeat and expiry.
 
     def _start_timers(self) -> None:
-        self._beat_timer = asyncio.get_running_loop().call_later(self.site.settings.heartbeat_ms / 1000, self._beat)
+        self._beat_slot = self.site.heartbeats.join(self._beat, self.site.settings.heartbeat_ms / 1000)
         self._watch_expiry()
 
     def _beat(self) -> None:
+        if self._closing is not None:
+            return
         beat_s, silent_s = self.site.settings.heartbeat_ms / 1000, time.monotonic() - self.inbox.heard_s
         if silent_s >= SILENT_BEATS * beat_s:
             self.close(HEARTBEAT_LOST, "heartbeat")
             return
         self.outbox.send(control_frame(PING))
         left_s = min(beat_s, SILENT_BEATS * beat_s - silent_s)  # given up in time, not at the beat after
-        self._beat_timer = asyncio.get_running_loop().call_later(left_s, self._beat)
+        self._beat_slot = self.site.heartbeats.join(self._beat, left_s)
 
     def _pong(self, payload: bytes) -> None:
         self.outbox.send(control_frame(PONG, payload))
