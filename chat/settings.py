@@ -145,7 +145,9 @@ class Settings:
     rate_auth_per_min: int = _setting(_whole(0, 1_000_000), 30, "sign-in attempts per address")
     max_sockets_per_user: int = _setting(_whole(1, 100_000), 20, "WebSockets one user may hold")
     max_rooms_per_user: int = _setting(_whole(1, 100_000), 1000, "rooms one user may be in")
-    direct_writes: bool = _setting(_flag, True, "on or off: write frames to the transport beneath the server's stream")
+    direct_writes: bool = _setting(
+        _flag, True, "on or off: frames pass between us and the transport, beneath the server's stream"
+    )
     session_days: int = _setting(_whole(1, _DAYS), 30, "days an unused session can still be refreshed")
     keep_user_log_days: int = _setting(_whole(1, _DAYS), 2, "days that rows of users' own logs are kept")
     keep_room_log_days: int = _setting(_whole(0, _DAYS), 0, "days that rooms' events are kept; 0: for ever")

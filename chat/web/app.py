@@ -85,11 +85,11 @@ async def _socket(site: Site, asked: Websocket) -> Response | None:
         response = refused(fault)
         response.headers.update(ALONE)
         return response
-    inbox = Inbox()
+    inbox, direct = Inbox(), site.settings.direct_writes
     subprotocol = chosen_subprotocol(asked.requested_subprotocols)
-    sink = await bridge.accept(inbox, subprotocol=subprotocol, direct=site.settings.direct_writes)
+    sink = await bridge.accept(inbox, subprotocol=subprotocol, direct=direct)
     if sink is not None:
         session = Session(site, who, bridge, inbox=inbox, sink=sink)
-        await bridge.hear()
+        await bridge.hear(direct=direct)
         await session.run()
     return None

@@ -12,6 +12,7 @@
 | `Upgrade: h2c` is taken, a handshake that cannot be too | `requests`: such an upgrade is ignored |
 | `%2F` becomes a slash and `//x` is `/x` before routing | `targets` reads the path as it is written |
 | a broken frame closes 1002 | `inbound`: 4000, the contract's word |
+| a frame wakes a task and is read by generators and enums | `straight`, `frames`: read where it arrives |
 | over HTTP/2 a send never waits for a peer's shut window | `capture`: done when the stream has let go of it |
 | an answer before the whole body is lost to a reset | `patience` |
 | shutdown waits for open connections (Python ≥ 3.12), or resets them (3.11) | `listener`: accepts and ends by itself |

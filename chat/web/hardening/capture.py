@@ -11,12 +11,13 @@ from hypercorn.protocol.events import Data
 from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import Handshake, WSStream
-from wsproto.connection import Connection
 
 from chat.web.hardening.inbound import GuardedConnection, Inbox
 from chat.web.hardening.outbound import QueuedSink, Send, Transport, TransportSink, by_asgi
+from chat.web.hardening.straight import cut_over
 
 Sink = TransportSink | QueuedSink
+CUT_OVER_TRIES = 3
 
 
 def stream_of(send: Send) -> WSStream | None:
@@ -25,12 +26,20 @@ def stream_of(send: Send) -> WSStream | None:
     return owner if isinstance(owner, WSStream) else None
 
 
-async def hear(send: Send) -> None:
-    """Read what the peer sent before the handshake was answered."""
-    stream = stream_of(send)
-    protocol = getattr(stream.send, "__self__", None) if stream is not None else None
-    if isinstance(protocol, H11Protocol):
-        await protocol.handle(RawData(b""))
+async def hear(send: Send, *, direct: bool) -> None:
+    """Read what the peer sent before the handshake was answered; where *direct*, what comes from now on comes straight.
+
+    A peer that never stops sending meanwhile stays on the long way: nothing may be overtaken.
+    """
+    stream, protocol = stream_of(send), _protocol_of(send)
+    if stream is None or protocol is None:
+        return
+    await protocol.handle(RawData(b""))
+    server = _server_of(protocol)
+    for _ in range(CUT_OVER_TRIES if direct else 0):
+        if server is None or cut_over(stream, server.reader, server.writer.transport):
+            return
+        await asyncio.sleep(0)  # the server's own task is about to take what waits
 
 
 def is_over(send: Send) -> bool:
@@ -41,12 +50,20 @@ def is_over(send: Send) -> bool:
 
 def transport_of(send: Send) -> Transport | None:
     """The connection's transport when frames may be written to it: HTTP/1.1 under Hypercorn."""
+    protocol = _protocol_of(send)
+    server = None if protocol is None else _server_of(protocol)
+    return None if server is None else cast("Transport", server.writer.transport)
+
+
+def _protocol_of(send: Send) -> H11Protocol | None:
     stream = stream_of(send)
     protocol = getattr(stream.send, "__self__", None) if stream is not None else None
-    if not isinstance(protocol, H11Protocol):
-        return None
+    return protocol if isinstance(protocol, H11Protocol) else None
+
+
+def _server_of(protocol: H11Protocol) -> TCPServer | None:
     server = getattr(protocol.send, "__self__", None)
-    return cast("Transport", server.writer.transport) if isinstance(server, TCPServer) else None
+    return server if isinstance(server, TCPServer) else None
 
 
 def guard(send: Send, inbox: Inbox) -> bool:
@@ -102,7 +119,6 @@ def faults() -> list[str]:
         H2Protocol: ("stream_send",),
         StreamBuffer: ("drain", "close"),
         TCPServer: ("protocol_send", "run", "_read_data"),
-        Connection: ("receive_data", "events", "send"),
     }
     return [
         f"{owner.__module__}.{owner.__name__} no longer has {name}"

@@ -72,9 +72,9 @@ class Bridge(ASGIWebsocketConnection):
             return None
         return sink_for(send, direct=direct)
 
-    async def hear(self) -> None:
-        """Let the inbox, whose owner now listens, have what the peer was too eager to wait with."""
-        await hear(self._asgi_send)
+    async def hear(self, *, direct: bool) -> None:
+        """Let the inbox, whose owner now listens, have what the peer was too eager to wait with, and all that comes."""
+        await hear(self._asgi_send, direct=direct)
 
     async def close(self, code: int, reason: str) -> None:
         """Send the close frame; may wait for a peer that does not read."""
