@@ -32,7 +32,7 @@ QUIET = {
     "CHAT_RATE_AUTH_PER_MIN": "0",
     "CHAT_DRAIN_S": "0",
 }
-# What a log line may say although it is of level error: tests provoke these.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for plain HTTP: httpx would read all authorities, 30 ms a client
 _names = iter(range(1_000_000))
 
 
@@ -91,9 +91,7 @@ class Server:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError(f"chat serve ended with {self.process.returncode}: {self.log()[-3000:]}")
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/healthz", timeout=2, verify=self.trust or True).status_code == 200
-        return False
+        return answers(f"{self.url}/healthz", trust=self.trust)
 
     def tell(self, number: int) -> None:
         """Send a signal."""
@@ -138,6 +136,13 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+def answers(url: str, *, trust: ssl.SSLContext | None = None, within_s: float = 2.0) -> bool:
+    """Whether a GET is answered 200."""
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(url, timeout=within_s, verify=trust or NO_TLS).status_code == 200
+    return False
+
+
 def wait_until(ready: Callable[[], bool], *, within_s: float, what: Callable[[], str] | str = "") -> None:
     """Poll until *ready*; fails with *what* after *within_s*."""
     deadline = time.monotonic() + within_s
@@ -167,7 +172,7 @@ class Http:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.client = httpx.AsyncClient(base_url=server.url, timeout=ANSWER_S)
+        self.client = httpx.AsyncClient(base_url=server.url, timeout=ANSWER_S, verify=server.trust or NO_TLS)
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.chat.server import PASSWORD, Server, nonce, running
+from tests.chat.server import NO_TLS, PASSWORD, Server, nonce, running
 from tests.smoke.test_command import smoke
 
 
@@ -22,7 +22,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def rooms_left(server: Server) -> list[str]:
-    with httpx.Client(base_url=server.url, timeout=30) as client:
+    with httpx.Client(base_url=server.url, timeout=30, verify=NO_TLS) as client:
         body = {"username": nonce("witness"), "password": PASSWORD}
         client.headers["Authorization"] = f"Bearer {client.post('/auth/register', json=body).json()['access_token']}"
         return [room["name"] for room in client.get("/rooms", params={"limit": 100}).json()["rooms"]]
@@ -53,11 +53,11 @@ def test_interrupted_it_still_removes_what_it_made(server: Server) -> None:
 def test_where_registration_is_closed_an_account_does(tmp_path: Path) -> None:
     account = {"username": "keeper", "password": PASSWORD}
     with running(tmp_path) as server:
-        httpx.post(f"{server.url}/auth/register", json=account, timeout=30).raise_for_status()
+        httpx.post(f"{server.url}/auth/register", json=account, timeout=30, verify=NO_TLS).raise_for_status()
     with running(tmp_path, CHAT_REGISTRATION="closed") as server:
         stranger = smoke("--url", server.url)
         assert stranger.returncode == 1
         assert "set SMOKE_USERNAME and SMOKE_PASSWORD" in stranger.stdout
         known = smoke("--url", server.url, SMOKE_USERNAME="keeper", SMOKE_PASSWORD=PASSWORD)
         assert known.returncode == 0, known.stdout
-        assert httpx.post(f"{server.url}/auth/login", json=account, timeout=30).status_code == 200
+        assert httpx.post(f"{server.url}/auth/login", json=account, timeout=30, verify=NO_TLS).status_code == 200

@@ -8,7 +8,7 @@ import pytest
 from tests.chat.contract import PROBLEM
 from tests.chat.hostile.attackers import PING, PONG, TEXT, Raw, command, frame, handshake, upgraded
 from tests.chat.hostile.wire import ask, read_answer, request
-from tests.chat.server import ANSWER_S, Account, Http, Server, wait_until
+from tests.chat.server import ANSWER_S, NO_TLS, Account, Http, Server, wait_until
 
 JSON_POST = "POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 GET = "GET /healthz HTTP/1.1\r\n"
@@ -177,7 +177,7 @@ async def test_frames_without_end_before_the_upgrade_leave_nothing_behind(ann: A
 def _connections(server: Server) -> float:
     import httpx
 
-    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    lines = httpx.get(f"{server.url}/metrics", verify=NO_TLS).text.splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith("chat_connections ")))
 
 

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from chat.web.hardening import capture
-from tests.chat.server import Account, Http, Server, Socket, connected, nonce, open_socket, running, wait_until
+from tests.chat.server import NO_TLS, Account, Http, Server, Socket, connected, nonce, open_socket, running, wait_until
 from tests.chat.web.http2 import h2_socket
 
 
@@ -297,7 +297,7 @@ def shared_server_sockets(server: Server) -> int:
     """Open WebSockets, as the server counts them."""
     import httpx
 
-    text = httpx.get(f"{server.url}/metrics").text
+    text = httpx.get(f"{server.url}/metrics", verify=NO_TLS).text
     return int(float(next(line.split()[1] for line in text.splitlines() if line.startswith("chat_connections "))))
 
 
