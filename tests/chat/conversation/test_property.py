@@ -169,7 +169,7 @@ def hold(stage: Stage, *, examples: int, steps: int) -> None:
 
 def test_every_device_shows_what_a_fresh_snapshot_shows(pair: list[Server]) -> None:
     with staged(pair) as stage:
-        hold(stage, examples=15, steps=40)
+        hold(stage, examples=8, steps=40)
 
 
 @pytest.mark.slow

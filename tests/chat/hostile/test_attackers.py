@@ -48,7 +48,8 @@ class Size:
         return max(4, (self.storm + self.silent + self.floods) // 15)
 
 
-SMALL = Size(deaf=4, floods=2, silent=4, slow=3, storm=30, tokenless=100, guesses=60, heartbeat_ms=5_000)
+# Without those who are slow: they are given up only after 15 s.
+SMALL = Size(deaf=4, floods=2, silent=4, slow=0, storm=30, tokenless=100, guesses=60, heartbeat_ms=3_000)
 FULL = Size(deaf=40, floods=10, silent=100, slow=100, storm=500, tokenless=5000, guesses=1000, heartbeat_ms=8_000)
 
 

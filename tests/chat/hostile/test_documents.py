@@ -16,7 +16,7 @@ from hypothesis.errors import Unsatisfiable
 from tests.chat import contract
 from tests.chat.server import Account, Http, Server, Socket, open_socket
 
-QUICK, THOROUGH = 12, 300  # examples of each call
+QUICK, THOROUGH = 4, 300  # examples of each call
 ENDS_THE_SESSION = {"/auth/logout"}
 
 

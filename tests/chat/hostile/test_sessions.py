@@ -260,25 +260,31 @@ async def test_a_page_of_another_origin_gets_nowhere(shared_server: Server, http
 async def test_an_expired_token_is_warned_of_then_refused_then_closed(tmp_path: Path) -> None:
     with running(tmp_path, CHAT_ACCESS_TTL_S="3", CHAT_AUTH_GRACE_S="2") as server:
         async with Http(server) as http:
-            ann = await http.register()
+            ann, bob = await http.register(), await http.register()
             room = await http.create_room(ann)
-            async with connected(ann) as renewed, connected(ann) as forgetful:
+            async with connected(bob) as early, connected(ann) as renewed, connected(ann) as forgetful:
                 warned = await renewed.expect("auth_expiring")
                 assert warned["expires_at"] == renewed.hello["token_expires_at"]
+                await early.expect("auth_expiring")
+                await _renewed(http, early, bob)
                 await _until_refused(renewed, room["id"])
                 for command in ({"type": "view", "room_id": room["id"]}, {"type": "typing", "room_id": room["id"]}):
                     answer = await renewed.ask(command.pop("type"), **command)
                     assert (answer["code"], answer["retry"]) == ("token_expired", "now")
                 assert (await renewed.ask("ping"))["type"] == "pong"
                 assert (await http.call("GET", "/me", by=ann)).json()["code"] == "token_expired"
-                fresh = http.account(
-                    await http.call("POST", "/auth/refresh", json={"refresh_token": ann.refresh_token})
-                )
-                answer = await renewed.ask("auth", access_token=fresh.access_token)
-                assert answer["token_expires_at"] > warned["expires_at"]
+                assert await _renewed(http, renewed, ann) > warned["expires_at"]
                 await renewed.say(room["id"], "still here")
                 assert (await forgetful.closed())[0] == EXPIRED
                 assert (await renewed.ask("ping"))["type"] == "pong"
+
+
+async def _renewed(http: Http, socket: Socket, account: Account) -> str:
+    """Renew the session and tell *socket*; until when its new token is good."""
+    fresh = await http.call("POST", "/auth/refresh", json={"refresh_token": account.refresh_token})
+    answer = await socket.ask("auth", access_token=http.account(fresh).access_token)
+    assert answer["token_expires_at"] >= socket.hello["token_expires_at"]
+    return str(answer["token_expires_at"])
 
 
 async def _until_refused(socket: Socket, room_id: str) -> None:

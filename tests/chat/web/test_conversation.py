@@ -196,6 +196,7 @@ async def test_what_cannot_be_resumed_is_reset(room: Room, epoch: str | None, re
 
 
 async def test_a_long_resume_of_large_messages_does_not_make_a_slow_consumer(room: Room) -> None:
+    await room.b.close()  # it would have to read all of it before it could close
     for _ in range(320):
         await room.a.say(room.id, "\U0001f600" * 4_000)
     async with connected(room.bob) as again:
@@ -243,25 +244,6 @@ async def test_sessions_end_their_sockets(shared_server: Server) -> None:
         erased = await http.call("DELETE", "/me", by=other, json={"password": "correct horse"})
         assert erased.status_code == 204
         assert (await third.closed(within_s=2))[0] in {4011, 4012}
-
-
-async def test_an_expiring_token_is_announced_refreshed_in_band_and_ended(tmp_path: Any) -> None:
-    with running(tmp_path, CHAT_ACCESS_TTL_S="3", CHAT_AUTH_GRACE_S="4") as server:
-        async with Http(server) as http:
-            ann, bob = await http.register(), await http.register()
-            async with connected(ann) as a, connected(bob) as b:
-                await a.expect("auth_expiring")
-                body = {"refresh_token": ann.refresh_token}
-                fresh = http.account(await http.call("POST", "/auth/refresh", json=body))
-                foreign = await a.ask("auth", access_token=bob.access_token)
-                assert foreign["code"] == "unauthorized"
-                answer = await a.ask("auth", access_token=fresh.access_token)
-                assert answer["token_expires_at"] >= a.hello["token_expires_at"]
-                while (late := await b.ask("view", room_id=None))["type"] == "ack":  # noqa: ASYNC110 - time alone does it
-                    await asyncio.sleep(0.1)
-                assert (late["code"], late["retry"]) == ("token_expired", "now")
-                assert (await b.ask("ping"))["type"] == "pong"
-                assert (await b.closed(within_s=10))[0] == 4110
 
 
 async def test_a_ticket_opens_one_socket(shared_server: Server) -> None:
