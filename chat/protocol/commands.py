@@ -123,6 +123,7 @@ class MoveRead(Body, frozen=True):
 
 B = TypeVar("B", bound=Body)
 
+MOST_DIGITS = 1_000  # of a whole number; longer ones are read as (infinite) floats, which no field takes
 _NOT_READ = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the second: bytes that are no UTF-8
 
 
@@ -145,9 +146,14 @@ def read_object(raw: bytes) -> dict[str, Any]:
 def _read_leniently(raw: bytes) -> Any:
     # msgspec refuses "\ud800" as bad JSON; the contract wants it reported as the field's invalid_unicode.
     try:
-        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_whole_number)
     except (ValueError, RecursionError) as fault:
         raise InvalidJson("this is not JSON in UTF-8") from fault
+
+
+def _whole_number(digits: str) -> int | float:
+    # Python refuses to convert more than 4,300 digits; they are JSON all the same, and too many for any field.
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def _refuse_constant(name: str) -> None:

@@ -190,3 +190,22 @@ async def test_a_frame_that_is_odd_as_a_whole(
         answer = await peer.receive()
         assert (answer["re"], answer.get("code"), answer.get("field")) == told
         assert (await peer.ask("ping"))["type"] == "pong"
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+async def test_a_number_of_any_length_is_json_and_no_value_of_a_field(
+    shared_server: Server, ann: Account, sign: str
+) -> None:
+    number = sign + "9" * 5_000
+    for body, told in (
+        (f'{{"name":{number}}}', "invalid_field"),
+        (f'{{"x":{number},"name":null}}', "missing_field"),
+        (f'{{"x":{number},"name":""}}', "name_empty"),
+    ):
+        answer = await ask(shared_server, request("POST", "/rooms", body=body.encode(), token=ann.access_token))
+        assert refusal(answer) == (400, told)
+        assert answer.json["field"] == "name"
+    async with connected(ann) as socket:
+        await socket.connection.send(f'{{"type":"read","id":"long","room_id":"r_nowhere","seq":{number}}}')
+        told_frame = await socket.expect("error")
+        assert (told_frame["re"], told_frame["code"], told_frame["field"]) == ("long", "invalid_field", "seq")
