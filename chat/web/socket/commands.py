@@ -29,6 +29,7 @@ WINDOW = 128  # sends of one connection under way at once
 NAMELESS_IN_A_ROW = 100
 REFUSED_IN_A_ROW = 1_000
 PROTOCOL, FLOODING = 4000, 4100
+WITHOUT_TOKEN = ("auth", "ping")  # types of frames that an expired token does not stop
 
 
 class Commands:
@@ -46,12 +47,14 @@ class Commands:
         command = read(raw)
         if isinstance(command, Refused):
             await self.settled()
-            self._answer(refusal(command.re, self._over_rate() or command.fault))
+            served = command.re is None or command.kind in WITHOUT_TOKEN
+            self._answer(refusal(command.re, self._not_now(without_token=served) or command.fault))
             self._count_nameless(command.re)
             return
         self._nameless = 0
         try:
-            self._judge(command)
+            if fault := self._not_now(without_token=isinstance(command, commands.Auth | commands.Ping)):
+                raise fault
             if not isinstance(command, commands.SendMessage):
                 await self.settled()
             answer = await ACTS[type(command)](self, command)
@@ -61,12 +64,10 @@ class Commands:
         if answer is not None:
             self._answer(answer)
 
-    def _judge(self, command: commands.Command) -> None:
-        """The rate, then the token: what every command must pass."""
-        if fault := self._over_rate():
-            raise fault
-        if not isinstance(command, commands.Auth | commands.Ping):
-            self._session.require_token()
+    def _not_now(self, *, without_token: bool) -> Fault | None:
+        """Why nothing is served now, whatever the fields: the token, then the rate, which counts every frame."""
+        over = self._over_rate()
+        return over if without_token else self._session.expired() or over
 
     def _over_rate(self) -> RateLimited | None:
         """Count a frame, whatever is in it; what to answer if it is one too many. Who does not heed it is closed."""

@@ -13,10 +13,11 @@ _decoder = msgspec.json.Decoder(Command)
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A frame that is no command: `re` is its id, None when it has no usable one."""
+    """A frame that is no command: `re` is its id, None when it has no usable one; `kind` what stands as its type."""
 
     re: str | None
     fault: Fault
+    kind: object = None
 
 
 def read(raw: bytes) -> Command | Refused:
@@ -34,6 +35,7 @@ def read(raw: bytes) -> Command | Refused:
 
 def _look_into(raw: bytes) -> Command | Refused:
     name: str | None = None
+    kind: object = None
     try:
         value = read_object(raw)
         name = _id_of(value)
@@ -47,7 +49,7 @@ def _look_into(raw: bytes) -> Command | Refused:
             raise UnknownType("there is no such type of frame", field="type")
         command: Command = read_body(value, COMMANDS[kind])  # type: ignore[assignment]  # COMMANDS holds the union's
     except Fault as fault:
-        return Refused(name, fault)
+        return Refused(name, fault, kind)
     return command
 
 

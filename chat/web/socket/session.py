@@ -254,10 +254,11 @@ class Session:
         left_s = self.who.expires_at - self.site.now() + self.site.settings.auth_grace_s
         self._expiry_timer = asyncio.get_running_loop().call_later(left_s, self.close, EXPIRED, "token expired")
 
-    def require_token(self) -> None:
-        """Raise `TokenExpired` once the access token has run out."""
-        if self.site.now() >= self.who.expires_at:
-            raise TokenExpired("the access token has expired; send auth")
+    def expired(self) -> TokenExpired | None:
+        """What to answer once the access token has run out."""
+        if self.site.now() < self.who.expires_at:
+            return None
+        return TokenExpired("the access token has expired; send auth")
 
     async def authenticate(self, access_token: str) -> str:
         """Go on with a new token of the same session; returns when that one expires."""

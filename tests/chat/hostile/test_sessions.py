@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -257,6 +258,16 @@ async def test_a_page_of_another_origin_gets_nowhere(shared_server: Server, http
     assert await refused(shared_server, **ann.headers, Origin="null") == 403
 
 
+# The token is judged before fields, existence and membership.
+AFTER_EXPIRY: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("view", {"room_id": "r_nowhere"}),
+    ("typing", {}),
+    ("message", {"room_id": 5}),
+    ("message", {"room_id": "r_nowhere", "content": ""}),
+    ("nonsense", {}),
+)
+
+
 async def test_an_expired_token_is_warned_of_then_refused_then_closed(tmp_path: Path) -> None:
     with running(tmp_path, CHAT_ACCESS_TTL_S="3", CHAT_AUTH_GRACE_S="2") as server:
         async with Http(server) as http:
@@ -268,9 +279,10 @@ async def test_an_expired_token_is_warned_of_then_refused_then_closed(tmp_path: 
                 await early.expect("auth_expiring")
                 await _renewed(http, early, bob)
                 await _until_refused(renewed, room["id"])
-                for command in ({"type": "view", "room_id": room["id"]}, {"type": "typing", "room_id": room["id"]}):
-                    answer = await renewed.ask(command.pop("type"), **command)
-                    assert (answer["code"], answer["retry"]) == ("token_expired", "now")
+                for kind, fields in AFTER_EXPIRY:
+                    answer = await renewed.ask(kind, **fields)
+                    assert (answer["code"], answer["retry"]) == ("token_expired", "now"), kind
+                assert (await renewed.ask("auth"))["code"] == "missing_field"
                 assert (await renewed.ask("ping"))["type"] == "pong"
                 assert (await http.call("GET", "/me", by=ann)).json()["code"] == "token_expired"
                 assert await _renewed(http, renewed, ann) > warned["expires_at"]
