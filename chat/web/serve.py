@@ -9,7 +9,7 @@ import secrets
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -86,6 +86,7 @@ async def _serve(settings: Settings, listening: Listening) -> None:
             connections=connections,
             public=[Listener(s, connections, tls=tls) for s in listening.public],
             private=[Listener(s, connections) for s in listening.private],
+            leave_public=listening.close_public,
         )
         await server.start(waits=listening.waits)
         for place in listening.public if not listening.waits else listening.private:
@@ -195,6 +196,7 @@ class Server:
     connections: Connections
     public: list[Listener]
     private: list[Listener]
+    leave_public: Callable[[], None]
     _closing: asyncio.Task[None] | None = None
 
     async def start(self, *, waits: bool) -> None:
@@ -233,6 +235,7 @@ class Server:
         site.draining = site.closing_connections = True
         for listener in self.public:
             listener.stop()
+        self.leave_public()
         log.info("serve.draining", sockets=len(site.sockets), connections=len(self.connections))
         notify("STOPPING=1", os.environ)
         hurry = asyncio.create_task(_hurried(orders))

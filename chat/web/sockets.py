@@ -28,6 +28,11 @@ class Listening:
         """Whether someone else decides when the public takes part."""
         return bool(self.private)
 
+    def close_public(self) -> None:
+        """Leave the public ones: who connects to an address that nobody else holds is refused, instead of waiting."""
+        for listening in self.public:
+            listening.close()
+
     def close(self) -> None:
         """Close them all."""
         for listening in (*self.public, *self.private):

@@ -110,6 +110,21 @@ async def test_a_restart_closes_sockets_1012_and_ends_cleanly(tmp_path: Path) ->
     assert took_s < 1 + CLEAN_EXIT_S
 
 
+async def test_who_comes_while_it_drains_is_refused_at_once(tmp_path: Path) -> None:
+    with running(tmp_path, CHAT_DRAIN_S="3") as server:
+        async with Http(server) as http:
+            ann = await http.register()
+            sockets = [await open_socket(ann) for _ in range(2)]  # the second is closed half-way through
+            server.tell(signal.SIGTERM)
+            wait_until(lambda: "serve.draining" in server.log(), within_s=10)
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.wait_for(asyncio.open_connection("127.0.0.1", server.port), 1)
+            assert server.running
+            assert (await http.call("GET", "/readyz")).json()["failing"] == ["draining"]  # kept alive
+            server.tell(signal.SIGTERM)  # hurry
+            await asyncio.gather(*(socket.closed() for socket in sockets))
+
+
 async def test_idle_and_unread_connections_do_not_hold_up_the_end(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         async with Http(server) as http:
