@@ -38,8 +38,8 @@ class Query:
 class Operation:
     """One call as the contract has it.
 
-    `path` has its places as `<name>`; `answers` maps a status to its type (None: no body, or none that is JSON);
-    `codes` are the faults of this call besides those that follow from the rest.
+    `path` has its places as `<name>`; `answers` maps a status to its type (None: no body, or one of `media_type` that
+    none of the types describes); `codes` are the faults of this call besides those that follow from the rest.
     """
 
     method: str
@@ -48,6 +48,7 @@ class Operation:
     takes: type[Body] | None = None
     query: tuple[Query, ...] = ()
     answers: Mapping[int, type[Wire] | None]
+    media_type: str | None = None
     codes: tuple[Code, ...] = ()
     public: bool = False  # needs no session
 
@@ -84,7 +85,10 @@ def _operation(operation: Operation, references: Mapping[type, Any]) -> dict[str
         "operationId": f"{operation.method} {operation.path}",
         "summary": operation.does,
         "parameters": [*_places(operation.path), *(_query(query) for query in operation.query)],
-        "responses": {str(status): _answer(kind, references) for status, kind in operation.answers.items()}
+        "responses": {
+            str(status): _answer(kind, references, media_type=operation.media_type)
+            for status, kind in operation.answers.items()
+        }
         | _problems(codes_of(operation), references),
     }
     if operation.takes is not None:
@@ -117,9 +121,9 @@ def _query(query: Query) -> dict[str, Any]:
     return {"name": query.name, "in": "query", "required": False, "schema": dict(query.schema)}
 
 
-def _answer(kind: type[Wire] | None, references: Mapping[type, Any]) -> dict[str, Any]:
+def _answer(kind: type[Wire] | None, references: Mapping[type, Any], *, media_type: str | None) -> dict[str, Any]:
     if kind is None:
-        return {"description": "done"}
+        return {"description": "done"} | ({"content": {media_type: {}}} if media_type else {})
     return {"description": _first_line(kind), "content": {"application/json": {"schema": references[kind]}}}
 
 

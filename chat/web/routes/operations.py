@@ -72,6 +72,7 @@ ROUTES = (
         does="This contract",
         handler=openapi,
         answers={200: None},
+        media_type="application/json",
         public=True,
     ),
     Route(
@@ -80,6 +81,7 @@ ROUTES = (
         does="The WebSocket's contract",
         handler=asyncapi,
         answers={200: None},
+        media_type="application/json",
         public=True,
     ),
     Route(method="GET", path="/healthz", does="Alive", handler=healthz, answers={200: HealthAnswer}, public=True),
@@ -107,6 +109,7 @@ ROUTES = (
         does="Prometheus text, on loopback or with a token",
         handler=measured,
         answers={200: None},
+        media_type="text/plain",
         codes=(Code.UNAUTHORIZED,),
         public=True,
     ),

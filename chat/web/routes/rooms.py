@@ -95,6 +95,7 @@ ROUTES = (
             Query(name="cursor", schema={"type": "string"}),
         ),
         answers={200: RoomsAnswer},
+        codes=(Code.NAME_TOO_LONG,),
     ),
     Route(
         method="GET",

@@ -75,6 +75,15 @@ def test_generated_calls_are_answered_as_the_document_says(roomy: Server) -> Non
     assert try_calls(roomy, examples=QUICK) >= 25
 
 
+async def test_what_generated_calls_do_not_reach_is_documented_too(shared_server: Server) -> None:
+    async with Http(shared_server) as http:
+        ann = await http.register()
+        for path in ("/metrics", "/openapi.json", "/asyncapi.json"):
+            assert (await http.call("GET", path)).status_code == 200  # held against the document, as every answer is
+        too_long = await http.call("GET", "/rooms", by=ann, params={"query": "x" * 5_000})
+    assert (too_long.status_code, too_long.json()["code"]) == (400, "name_too_long")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_many_generated_calls_are_answered_as_the_document_says(roomy: Server) -> None:
