@@ -104,6 +104,9 @@ def opskit(
 _WRONG_CALL = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 
+_LOOK = "opskit status shows how things stand"
+
+
 def main() -> None:
     """Run one command and leave with its exit code; what goes wrong becomes one sentence, never a traceback."""
     _prepare_streams()
@@ -130,10 +133,11 @@ def _run(*, as_json: bool) -> int:
         code = Exit.INTERRUPTED
     except OSError as fault:  # the machine's own refusals: a full disk, no permission
         where = f" ({fault.filename})" if fault.filename else ""
-        refused = Refused(f"{fault.strerror or fault}{where}", remedy="mend that; opskit status shows how things stand")
+        refused = Refused(f"{fault.strerror or fault}{where}", remedy=f"mend that; {_LOOK}")
         code = _tell(refused, as_json=as_json)
     if code == Exit.INTERRUPTED:  # typer makes it of a KeyboardInterrupt
         print("opskit: interrupted", file=sys.stderr)
+        Report(as_json=as_json).result(error="interrupted", remedy=_LOOK, exit_code=int(code))
     return code if isinstance(code, int) else Exit.DONE
 
 

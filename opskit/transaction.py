@@ -56,9 +56,9 @@ def moment_s() -> int:
     return int(epoch)
 
 
-def dry_run(desk: Desk, verb: str, **call: Any) -> Plan:
+def dry_run(desk: Desk, verb: str, *, at_s: int | None = None, **call: Any) -> Plan:
     """The plan that `run` would carry out, its objects thrown away; a conflict is `Refused` here."""
-    world = read_world(desk.git, desk.remote, at_s=moment_s())
+    world = read_world(desk.git, desk.remote, at_s=moment_s() if at_s is None else at_s)
     with objects.scratch_objects(desk.git) as git:
         return _planned_once(replace(desk, git=git), verb, call, world)
 
@@ -75,14 +75,15 @@ def _planned_once(desk: Desk, verb: str, call: Mapping[str, Any], world: World) 
         raise Refused(str(conflict), remedy=f"opskit {verb} stops there for you to settle it") from conflict
 
 
-def run(desk: Desk, verb: str, **call: Any) -> Plan:
-    """Plan and carry out; returns what was done. Raises `HalfWay` at a conflict, `Refused`, `Bad`, `UsageFault`."""
+def run(desk: Desk, verb: str, *, at_s: int, shown: Plan | None = None, **call: Any) -> Plan:
+    """Plan and carry out; returns what was done. Raises `HalfWay` at a conflict, `Refused`, `Bad`, `UsageFault`.
+
+    `Refused` too where the plan is no longer the one that was *shown*.
+    """
     with desk.journal.locked():
         refuse_if_half_done(desk)
-        desk.journal.fact(
-            "call", verb=verb, id=ulid(), at_s=moment_s(), config_dir=str(desk.config_dir), arguments=call
-        )
-        return _advance(desk)
+        desk.journal.fact("call", verb=verb, id=ulid(), at_s=at_s, config_dir=str(desk.config_dir), arguments=call)
+        return _advance(desk, shown)
 
 
 def proceed(desk: Desk) -> Plan:
@@ -162,13 +163,22 @@ def _as_called(desk: Desk) -> Desk:
     return replace(desk, config=load(place), config_dir=place) if place.is_dir() else desk
 
 
-def _advance(desk: Desk) -> Plan:
+def _advance(desk: Desk, shown: Plan | None = None) -> Plan:
     operation = desk.operation()
     fact = operation.fact("plan")
     plan = Plan.from_json(fact) if fact else _planned(desk, operation)
+    if shown is not None and _starts(plan) != _starts(shown):
+        desk.journal.end()
+        moved = sorted(ref for ref, _ in _starts(plan) ^ _starts(shown))
+        raise Refused(f"{', '.join(moved)} changed while you were asked", remedy="run it again, for a new plan")
     _discard_conflicts(desk, operation)
     carry_out(desk, plan)
     return plan
+
+
+def _starts(plan: Plan) -> set[tuple[str, str]]:
+    """Which references a plan moves, and from where; gpg signatures give the same plan other new ids."""
+    return {(one.ref, one.old) for one in (*plan.local, *plan.remote)}
 
 
 def _planned(desk: Desk, operation: Operation) -> Plan:

@@ -1,7 +1,7 @@
 """`opskit hotfix start | check | approve | reject | finish`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +20,7 @@ from opskit.release.plan_hotfix import open_hotfix
 from opskit.release.plan_world import read_world, tip
 from opskit.report import Report
 from opskit.transaction import open_desk
-from opskit.verbs.options import DryRun, Json, Yes, confirm
+from opskit.verbs.options import DryRun, Json, Yes, confirm, not_empty
 from opskit.verbs.release import Abort, Continue, carry_through
 
 Ref = Annotated[
@@ -80,7 +80,7 @@ def check(*, json: Json = False, dry_run: DryRun = False, yes: Yes = False) -> N
     """
     report = Report(as_json=json)
     desk = open_desk(report)
-    call = {"current": _current(desk), "wanted": "", "override": ""}
+    call: dict[str, Any] = {"current": _current(desk), "wanted": "", "override": ""}
     if dry_run:
         plan = transaction.dry_run(desk, "hotfix finish", **call)
         rows = [{"name": name, "ok": None, "detail": "not measured (--dry-run)"} for name in checks.ROW_NAMES]
@@ -133,7 +133,9 @@ def reject(
 
 @app.command()
 def finish(
-    version: Annotated[str, typer.Argument(help="The version, with or without its prefix; default: next patch.")] = "",
+    version: Annotated[
+        str, typer.Argument(callback=not_empty, help="The version, with or without its prefix; default: next patch.")
+    ] = "",
     *,
     override: Annotated[str, typer.Option("--override", help="Pass failed rows; recorded, opens an action item.")] = "",
     go_on: Continue = False,
@@ -167,7 +169,7 @@ def _review(verdict: str, reviewer: str, why: str, ref: str, *, json: bool, dry_
     given = reviews.review(desk, branch=branch, tip=sha, verdict=verdict, reviewer=reviewer, why=why)
     synced = desk.ledger.sync()
     report.say(
-        f"{branch} at {sha[:12]} is {verdict} by {given.reviewer}, {given.minutes:g} minutes after its last commit"
+        f"{branch} at {sha[:12]} is {verdict} by {given.reviewer}, {_lasting(given.minutes)} after its last commit"
     )
     limit = desk.config.hotfix.review_minutes
     if given.minutes > limit:
@@ -175,6 +177,12 @@ def _review(verdict: str, reviewer: str, why: str, ref: str, *, json: bool, dry_
     if synced.said and desk.remote:
         report.warn(synced.said)
     report.result(**given.as_json())
+
+
+def _lasting(minutes: float) -> str:
+    if minutes < 120:
+        return f"{minutes:g} minutes"
+    return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{minutes / (24 * 60):,.0f} days"
 
 
 def _current(desk: Desk) -> str:

@@ -1,11 +1,21 @@
 """The options that many verbs share, spelled once."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from opskit.errors import Refused
+from opskit.errors import Refused, UsageFault
+
+
+def not_empty(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    """A value that may be left out, but not given as "": that is a script's variable which nobody set."""
+    source: Any = context.get_parameter_source(str(parameter.name))
+    if not value.strip() and source is not None and source.name == "COMMANDLINE":
+        name = parameter.opts[0] if parameter.param_type_name == "option" else str(parameter.metavar or parameter.name)
+        raise UsageFault(f"{name} is empty", remedy="give it a value, or leave it out")
+    return value
+
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; people's text goes to stderr.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON Lines on stdout; people's text goes to stderr.")]

@@ -10,7 +10,7 @@ from opskit.errors import UsageFault
 from opskit.release.plan import Kind, Plan
 from opskit.report import Report
 from opskit.transaction import open_desk
-from opskit.verbs.options import DryRun, Json, Yes, asks, confirm
+from opskit.verbs.options import DryRun, Json, Yes, asks, confirm, not_empty
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 undo_app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -21,10 +21,14 @@ Abort = Annotated[bool, typer.Option("--abort", help="Put the references back as
 
 @app.command()
 def release(
-    version: Annotated[str, typer.Argument(help="The version, with or without its prefix; default: inferred.")] = "",
+    version: Annotated[
+        str, typer.Argument(callback=not_empty, help="The version, with or without its prefix; default: inferred.")
+    ] = "",
     *,
     prepare: Annotated[bool, typer.Option("--prepare", help="Publish release/vV from develop, to stabilise.")] = False,
-    pre: Annotated[str, typer.Option("--pre", help="Tag a candidate vV-LABEL.N on the release branch.")] = "",
+    pre: Annotated[
+        str, typer.Option("--pre", callback=not_empty, help="Tag a candidate vV-LABEL.N on the release branch.")
+    ] = "",
     go_on: Continue = False,
     abort: Abort = False,
     json: Json = False,
@@ -73,14 +77,15 @@ def carry_through(
     if abort:
         _give_up(desk, report, dry_run=dry_run)
         return
+    at_s, shown = transaction.moment_s(), None
     if dry_run or (not go_on and asks(yes=yes)):
-        plan = transaction.proceeding(desk) if go_on else transaction.dry_run(desk, verb, **call)
-        _show(report, plan)
+        shown = transaction.proceeding(desk) if go_on else transaction.dry_run(desk, verb, at_s=at_s, **call)
+        _show(report, shown)
         if dry_run:
-            report.result(dry_run=True, **_fields(plan, published=False))
+            report.result(dry_run=True, **_fields(shown, published=False))
             return
-        confirm(f"Go on with {plan.title}?", yes=yes)
-    plan = transaction.proceed(desk) if go_on else transaction.run(desk, verb, **call)
+        confirm(f"Go on with {shown.title}?", yes=yes)
+    plan = transaction.proceed(desk) if go_on else transaction.run(desk, verb, at_s=at_s, shown=shown, **call)
     following = "; next: opskit deploy" if plan.kind in (Kind.RELEASE, Kind.HOTFIX) else ""
     report.say(f"{plan.title} is done{following}")
     report.result(**_fields(plan, published=bool(plan.remote)))

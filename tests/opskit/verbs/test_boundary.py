@@ -1,5 +1,6 @@
 """Where every command meets its caller: streams that break, questions, colours, signals, calls that are wrong."""
 
+import json
 import os
 import pty
 import select
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,17 @@ from tests.opskit.repos import ENVIRONMENT, Repo, Repos
 _ROOT = str(Path(__file__).parents[3])
 
 
-def _at_terminal(here: Repo, *args: str, typed: bytes = b"", env: dict[str, str] | None = None) -> tuple[int, str]:
+def _at_terminal(
+    here: Repo,
+    *args: str,
+    typed: bytes = b"",
+    env: dict[str, str] | None = None,
+    meanwhile: Callable[[], object] | None = None,
+) -> tuple[int, str]:
     """Run `opskit` on a terminal, type *typed* when it asks, and return exit code and what the terminal showed.
 
     It is typed again while nothing happens: a signal that comes just before a read does not end the read.
+    *meanwhile* is called once, before the answer.
     """
     pid, terminal = pty.fork()
     if pid == 0:
@@ -30,6 +39,9 @@ def _at_terminal(here: Repo, *args: str, typed: bytes = b"", env: dict[str, str]
     shown = b""
     while True:
         if typed and shown.lower().endswith(b"/n] "):
+            if meanwhile:
+                meanwhile()
+                meanwhile = None
             os.write(terminal, typed)
         if not select.select([terminal], [], [], 1.0)[0]:
             continue
@@ -84,6 +96,18 @@ def test_a_no_and_ctrl_d_refuse_and_ctrl_c_interrupts(repos: Repos, typed: bytes
     assert project.here.refs() == before
 
 
+def test_what_was_shown_is_what_is_done_or_nothing_is(repos: Repos) -> None:
+    project = repos.project()
+    before = project.here.refs()
+    ended, shown = _at_terminal(
+        project.here, "release", typed=b"y\n", meanwhile=lambda: project.here.commit("feat: one more")
+    )
+    assert (ended, "refs/heads/develop changed while you were asked" in shown) == (3, True)
+    assert project.remote.refs() == before
+    ended, shown = _at_terminal(project.here, "release", typed=b"y\n")
+    assert (ended, f"branch main → {project.remote.rev('main')[:12]}" in shown) == (0, True)
+
+
 @pytest.mark.parametrize("quiet", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_no_color_and_a_dumb_terminal_are_respected(repos: Repos, quiet: dict[str, str]) -> None:
     here = repos.project().here
@@ -103,14 +127,15 @@ def test_a_signal_while_ci_runs_changes_nothing_and_leaves_nothing_running(repos
     started = repos.folder / "started"
     project = repos.project(config=f'[ci]\ntests = "echo $$ > {started}.new; mv {started}.new {started}; sleep 600"\n')
     before = project.here.refs()
-    run = _opskit(project.here, "release", stdout=subprocess.DEVNULL)
+    run = _opskit(project.here, "release", "--json", stdout=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not started.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
     run.send_signal(number)
-    _, said = run.communicate(timeout=60)
+    told, said = run.communicate(timeout=60)
     assert (run.returncode, "Traceback" in said) == (130, False)
+    assert (json.loads(told)["error"], json.loads(told)["exit_code"]) == ("interrupted", 130)
     assert not Path(f"/proc/{started.read_text().strip()}").exists()
     assert project.here.refs() == before
     assert project.here.opskit("release", "--continue").code == 3
