@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opskit.errors import Refused
@@ -31,7 +31,7 @@ class Worktree:
 
 def listed(git: Git) -> list[Worktree]:
     """All work trees, the main one first."""
-    found = []
+    found: list[Worktree] = []
     for block in git.text("worktree", "list", "--porcelain", "-z").split("\0\0"):
         facts = dict([*line.split(" ", 1), ""][:2] for line in block.split("\0") if line)
         if not facts:
@@ -46,7 +46,23 @@ def listed(git: Git) -> list[Worktree]:
                 gone="prunable" in facts,
             )
         )
+    main = found[0]
+    if not main.bare and not (main.path / ".git").exists():
+        found[0] = _with_its_files(git, main)
     return found
+
+
+def _with_its_files(git: Git, main: Worktree) -> Worktree:
+    """The main work tree where its git directory is not in it (a submodule, `--separate-git-dir`).
+
+    Git lists the git directory itself then. From another work tree it may not know where the files are: without any.
+    """
+    common = git.common_dir
+    if Path(git.text("rev-parse", "--absolute-git-dir")) == common:
+        return replace(main, path=Path(git.text("rev-parse", "--show-toplevel")))
+    configured = git.run("config", "--file", str(common / "config"), "core.worktree", check=False)
+    place = os.fsdecode(configured.out.removesuffix(b"\n"))
+    return replace(main, path=(common / place).resolve()) if place else replace(main, path=common, bare=True)
 
 
 def check_move(git: Git, old: str, new: str) -> None:

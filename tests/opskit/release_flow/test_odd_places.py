@@ -196,6 +196,28 @@ def test_a_detached_head_in_a_linked_work_tree(repos: Repos) -> None:
     assert project.here.refs() == project.remote.refs()
 
 
+@pytest.mark.parametrize("kind", ["submodule", "separate"])
+def test_a_work_tree_whose_git_directory_is_elsewhere_is_brought_along(repos: Repos, kind: str) -> None:
+    project = repos.project()
+    around = repos.empty("around")
+    if kind == "submodule":
+        around.git("submodule", "--quiet", "add", "-b", "develop", str(project.remote.path), "inner")
+    else:
+        place = f"--separate-git-dir={repos.folder / 'elsewhere'}"
+        around.git("clone", "-q", "-b", "develop", place, str(project.remote.path), "inner")
+    inner = Repo(around.path / "inner", project.here.env)
+    linked = Repo(repos.folder / "linked", project.here.env)
+    ran = inner.opskit("release", "--json")
+    assert ran.code == 0, ran.err
+    assert (inner.status(), inner.rev("HEAD")) == ("", project.remote.rev("develop"))
+    inner.git("worktree", "add", "-q", "--detach", str(linked.path))
+    inner.commit("fix: two leaks")
+    assert linked.opskit("release").code == 0
+    assert linked.status() == ""
+    if kind == "submodule":  # with --separate-git-dir git itself does not know from elsewhere where the files are
+        assert (inner.status(), inner.rev("HEAD")) == ("", project.remote.rev("develop"))
+
+
 def test_commits_and_tags_are_signed_where_git_is_configured_for_it(repos: Repos) -> None:
     project = repos.project()
     here = project.here
@@ -239,7 +261,15 @@ def test_hooks_run_around_a_release_and_a_failing_one_stops_it(repos: Repos) -> 
 
 
 @pytest.mark.parametrize(
-    "call", [["release", "--prepare", "--pre", "rc"], ["release", "--continue", "--abort"], ["ci", "-x"]]
+    "call",
+    [
+        ["release", "--prepare", "--pre", "rc"],
+        ["release", "--continue", "--abort"],
+        ["ci", "-x"],
+        ["release", ""],
+        ["release", "--pre", " "],
+        ["deploy", ""],
+    ],
 )
 def test_calls_that_contradict_themselves_are_usage_faults(repos: Repos, call: list[str]) -> None:
     assert repos.project().here.opskit(*call).code == 2
