@@ -37,7 +37,8 @@ def carry_out(desk: Desk, plan: Plan) -> None:
     """Carry out *plan*, or what is left of it after a crash.
 
     Until the remote accepts, a failure or an interrupt ends the operation with everything as it was: raises `Bad` for
-    red CI, `Refused` for anything in the way. `HalfWay` if the remote's answer was lost.
+    red CI, `Refused` for anything in the way. `HalfWay` if the remote's answer was lost, or it is published and the
+    rest is in the way of something.
     """
     operation = desk.operation()
     for stage in stages(desk.config, plan):
@@ -49,8 +50,10 @@ def carry_out(desk: Desk, plan: Plan) -> None:
                 stage.do(desk, plan, shown)
         except HalfWay:
             raise
-        except OpskitError:
-            if stage.name in _BEFORE_PUBLISHED:
+        except (OpskitError, OSError) as fault:
+            if stage.name not in _BEFORE_PUBLISHED:
+                raise _incomplete(desk, plan, fault) from fault
+            if isinstance(fault, OpskitError):
                 desk.journal.end()
             raise
         except KeyboardInterrupt:  # while publishing it is unknown what came of it: the journal stays
@@ -59,6 +62,16 @@ def carry_out(desk: Desk, plan: Plan) -> None:
             raise
         desk.journal.outcome(stage.name)
     desk.journal.end()
+
+
+def _incomplete(desk: Desk, plan: Plan, fault: Exception) -> HalfWay:
+    """What is out cannot be refused any more: the rest waits for a person to mend *fault*."""
+    verb = str((desk.operation().fact("call") or {}).get("verb", "release"))
+    remedy = fault.remedy if isinstance(fault, OpskitError) else ""
+    return HalfWay(
+        f"{plan.title} is {'published' if plan.remote else 'made'}, but not complete here: {fault}",
+        remedy=f"{remedy or 'mend that'}; it goes on with: opskit {verb} --continue",
+    )
 
 
 def abort(desk: Desk, plan: Plan) -> None:
@@ -138,6 +151,10 @@ def _check(desk: Desk, plan: Plan, shown: Step) -> None:
     moved = [one.ref for one in plan.local if _at(now, one.ref) not in (one.old, one.new)]
     if moved:
         raise Refused(f"{', '.join(moved)} moved here while this was under way", remedy="run it again")
+    ready = [one for one in plan.local if _at(now, one.ref) == one.old]
+    if desk.operation().attempts("check") > 1 or desk.operation().attempts("publish") > 1:
+        refs.unlock(desk.git, [one.ref for one in ready])
+    refs.rehearse(desk.git, ready)
     trees = check_trees(desk.git, plan)
     desk.journal.fact("trees", trees=trees)
     shown.detail = f"{len(plan.local)} references, {len(trees)} work trees to bring along"

@@ -45,15 +45,25 @@ def head_branch(git: Git) -> str:
 
 def update(git: Git, updates: Sequence[Update], *, why: str) -> None:
     """Move all references or none; raises `Refused` with git's reason if one is not at its old value."""
+    _transaction(git, updates, end="commit", why=why)
+
+
+def rehearse(git: Git, updates: Sequence[Update]) -> None:
+    """Take every lock that `update` would take and let go of them; raises `Refused` as that would."""
+    _transaction(git, updates, end="abort", why="opskit")
+
+
+def _transaction(git: Git, updates: Sequence[Update], *, end: str, why: str) -> None:
     lines = [_line(one) for one in updates if one.old != one.new]
     if not lines:
         return
-    feed = "".join(["start\n", *lines, "prepare\n", "commit\n"])
+    feed = "".join(["start\n", *lines, "prepare\n", f"{end}\n"])
     output = git.run("update-ref", "--stdin", "-m", why, stdin=os.fsencode(feed), check=False)
     if output.code:
         raise Refused(
             f"the local references could not be moved: {output.reason}",
-            remedy="see what moved them with git reflog, then try again",
+            remedy="mend that (git reflog shows who moved one; a .lock file that no running git holds may go), "
+            "then run it again",
         )
 
 

@@ -138,3 +138,30 @@ def test_a_lost_answer_is_looked_up_and_not_guessed(repos: Repos) -> None:
     assert (ran.code, ran.json["published"]) == (0, True), ran.err
     assert project.here.refs() == project.remote.refs()
     assert "refs/tags/v1.1.0" in project.remote.refs()
+
+
+@pytest.mark.parametrize("lock", ["refs/heads/main.lock", "refs/tags/v1.1.0.lock", "HEAD.lock"])
+def test_a_reference_that_cannot_be_moved_here_is_refused_before_anything_is_published(repos: Repos, lock: str) -> None:
+    project = repos.project()
+    before = project.here.refs()
+    project.here.git("checkout", "-q", "main")
+    project.here.write(f".git/{lock}", "")
+    ran = project.here.opskit("release", "--json")
+    assert (ran.code, lock in ran.json["error"], ".lock" in ran.json["remedy"]) == (3, True, True)
+    assert (project.here.refs(), project.remote.refs()) == (before, before)
+    assert project.here.opskit("status", "--json").json["operation"] is None
+
+
+def test_a_release_that_is_published_and_stuck_here_waits_for_continue(repos: Repos) -> None:
+    project = repos.project()
+    lock = project.here.path / ".git/refs/heads/main.lock"
+    project.remote.write("hooks/post-receive", f"#!/bin/sh\n: > {lock}\n").chmod(0o755)
+    ran = project.here.opskit("release", "--json")
+    assert (ran.code, "is published, but not complete here" in ran.json["error"]) == (4, True)
+    assert "opskit release --continue" in ran.json["remedy"]
+    assert project.here.opskit("status", "--json").json["operation"] is not None
+    lock.unlink()
+    ended = project.here.opskit("release", "--continue", "--json")
+    assert ended.code == 0, ended.err
+    assert project.here.refs() == project.remote.refs()
+    assert project.here.status() == ""
