@@ -16,9 +16,10 @@ from opskit.errors import Bad, PutBack, Refused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What the caller asks for. *ref* "" is the newest release on main."""
+    """What the caller asks for. *ref* "" is the newest release on main; *agreed* is the commit it was when asked."""
 
     ref: str = ""
+    agreed: str = ""
     wait: bool = True
     break_glass: str = ""
 
@@ -35,6 +36,11 @@ def planned(context: Context, wish: Wish) -> list[Planned]:
 def deploy(context: Context, wish: Wish) -> Run:
     """Put the commit into service. Raises `Refused` with nothing changed, `PutBack` when it failed."""
     wanted = source.resolve(context.git, context.config, wish.ref)
+    if wish.agreed and wanted.commit != wish.agreed:
+        raise Refused(
+            f"{wanted.ref} was {wish.agreed[:12]} when you were asked and is {wanted.commit[:12]} now",
+            remedy="run it again",
+        )
     context.layout.make()
     facts = _facts(context, wanted, wish)
     with lock.held(context.layout.lock, target=context.name, operation=f"deploy of {wanted.version}"):

@@ -20,10 +20,17 @@ def planned(context: Context, to: str) -> list[Planned]:
     return _plan(context, status, running, _choose(context, status, running, to))
 
 
-def rollback(context: Context, *, to: str, reason: str) -> Run:
+def choice(context: Context, to: str) -> tuple[str, str]:
+    """The release directories that `rollback` would leave and go back to now; raises `Refused` as it would."""
+    control, running = in_service(context)
+    return name_of(running), _choose(context, control.status(), running, to).name
+
+
+def rollback(context: Context, *, to: str, reason: str, agreed: tuple[str, str] | None = None) -> Run:
     """Go back to release *to* (a version, directory or commit; "" chooses). The one that is left is kept.
 
-    Raises `Refused` with nothing changed, `PutBack` when the older release does not serve.
+    Raises `Refused` with nothing changed, also where the `choice` is not the *agreed* one any more; `PutBack` when
+    the older release does not serve.
     """
     context.layout.make()
     with lock.held(context.layout.lock, target=context.name, operation="rollback"):
@@ -32,6 +39,12 @@ def rollback(context: Context, *, to: str, reason: str) -> Run:
         control, running = in_service(context)
         status = control.status()
         built = _choose(context, status, running, to)
+        if agreed and agreed != (name_of(running), built.name):
+            raise Refused(
+                f"target {context.name} changed while you were asked: now it would go from {name_of(running)} to "
+                f"{built.name}",
+                remedy="see opskit status, then run it again",
+            )
         migrating.forbid_if_left_behind(context, built)
         intent = Intent(
             ledger.ulid(),

@@ -1,5 +1,6 @@
 """`opskit deploy`: put a commit into service on a target."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,15 @@ from opskit.deploy.deploying import Wish
 from opskit.deploy.run import Detached, Run
 from opskit.errors import UsageFault
 from opskit.report import Report
-from opskit.verbs.deploying import last_line, show_plan, stop_like_ctrl_c
-from opskit.verbs.options import DryRun, JsonLines, Target, Yes, confirm
+from opskit.verbs.deploying import last_line, show_plan
+from opskit.verbs.options import DryRun, JsonLines, Target, Yes, asks, confirm, not_empty
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-Ref = Annotated[str, typer.Argument(help="A tag, branch, version or commit; default: the newest release on main.")]
+Ref = Annotated[
+    str,
+    typer.Argument(callback=not_empty, help="A tag, branch, version or commit; default: the newest release on main."),
+]
 
 
 @app.command()
@@ -46,7 +50,6 @@ def deploy(
         way = deploying.planned_resume if resume else deploying.planned_abort if abort else None
         show_plan(context, way(context) if way else deploying.planned(context, wish))
         return
-    stop_like_ctrl_c()
     if abort:
         run = deploying.abort(context)
         context.report.say(f"taken back: {run.intent.kind} of {run.intent.version}")
@@ -54,7 +57,7 @@ def deploy(
         return
     if not resume:
         deploying.refuse_if_busy(context)
-        _say_what_goes(context, ref, yes=yes)
+        wish = replace(wish, agreed=_say_what_goes(context, ref, yes=yes))
     try:
         run = deploying.resume(context) if resume else deploying.deploy(context, wish)
     except Detached as detached:
@@ -65,7 +68,8 @@ def deploy(
     last_line(run)
 
 
-def _say_what_goes(context: Context, ref: str, *, yes: bool) -> None:
+def _say_what_goes(context: Context, ref: str, *, yes: bool) -> str:
+    """Ask where there is somebody to ask; returns the commit they agreed to, "" if nobody was asked."""
     wanted = source.resolve(context.git, context.config, ref)
     dirty = source.dirty_files(context.git)
     if dirty and wanted.commit == source.head(context.git):
@@ -75,6 +79,7 @@ def _say_what_goes(context: Context, ref: str, *, yes: bool) -> None:
     if left is not None:
         context.report.warn(f"{wanted.version} was rolled back at {left.at}: {left.reason}")
     confirm(f"Deploy {wanted.version} ({wanted.commit[:12]}) to {context.name}?", yes=yes)
+    return wanted.commit if asks(yes=yes) else ""
 
 
 def _say_where(context: Context, run: Run) -> None:

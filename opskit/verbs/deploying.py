@@ -1,6 +1,5 @@
 """What the verbs `deploy` and `rollback` share: the last JSON line, and the plan of a dry run."""
 
-import signal
 from collections.abc import Sequence
 
 from opskit.deploy.context import Context
@@ -22,10 +21,3 @@ def last_line(run: Run) -> None:
     """The last JSON line of an operation that ended."""
     url = run.control.status().public_url if run.control.alive() else None
     run.context.report.line(schema=SCHEMA, **run.fields, result=run.result, commit=run.intent.commit, url=url)
-
-
-def stop_like_ctrl_c() -> None:
-    """Have SIGTERM and SIGHUP end the operation as an interrupt does: put back, then exit 130."""
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)

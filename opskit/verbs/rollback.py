@@ -10,8 +10,8 @@ from opskit.deploy.context import Context, open_context
 from opskit.deploy.run import Run
 from opskit.errors import UsageFault
 from opskit.report import Report
-from opskit.verbs.deploying import last_line, show_plan, stop_like_ctrl_c
-from opskit.verbs.options import DryRun, JsonLines, Target, Yes, confirm
+from opskit.verbs.deploying import last_line, show_plan
+from opskit.verbs.options import DryRun, JsonLines, Target, Yes, asks, confirm, not_empty
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -19,7 +19,10 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def rollback(
     *,
-    to: Annotated[str, typer.Option("--to", metavar="V", help="A retained release; default: the one before.")] = "",
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="V", callback=not_empty, help="A retained release; default: the one before."),
+    ] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why; it is recorded.")] = "",
     target: Target = "",
     dry_run: DryRun = False,
@@ -41,9 +44,9 @@ def rollback(
     if dry_run:
         show_plan(context, steps)
         return
+    agreed = returning.choice(context, to) if asks(yes=yes) else None
     confirm(f"{steps[0].does}. Go on?", yes=yes)
-    stop_like_ctrl_c()
-    run = returning.rollback(context, to=to, reason=reason)
+    run = returning.rollback(context, to=to, reason=reason, agreed=agreed)
     _say_what_now(context, run)
     last_line(run)
 

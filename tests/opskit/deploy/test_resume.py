@@ -116,22 +116,38 @@ def test_a_first_deploy_that_is_taken_back_leaves_nothing_running(shop: Shop) ->
     assert not shop.control.alive()
 
 
-def test_an_interrupted_deploy_puts_itself_back(running: Shop) -> None:
-    running.configure(smoke="touch $DATA_DIR/at-smoke; sleep 30")
-    running.commit("v1.1.0")
-    with subprocess.Popen(
-        [PYTHON, "-m", "opskit", "deploy"],
-        cwd=running.path,
-        env=running.call_env,
+def _at_smoke(shop: Shop, *before: str) -> "subprocess.Popen[str]":
+    """A deploy of v1.1.0 that waits in its smoke until `go` is there; *before* is the command it is started with."""
+    shop.configure(smoke="touch $DATA_DIR/at-smoke; while [ ! -e $DATA_DIR/go ]; do sleep 0.05; done")
+    shop.commit("v1.1.0")
+    child = subprocess.Popen(
+        [*before, PYTHON, "-m", "opskit", "deploy"],
+        cwd=shop.path,
+        env=shop.call_env,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    ) as child:
-        wait_for((running.state_dir / "at-smoke").exists)
-        child.send_signal(signal.SIGINT)
+    )
+    wait_for((shop.state_dir / "at-smoke").exists)
+    return child
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_deploy_puts_itself_back(running: Shop, number: int) -> None:
+    with _at_smoke(running) as child:
+        child.send_signal(number)
         assert child.wait(30) == 130
         assert child.stderr is not None
         assert "Traceback" not in child.stderr.read()
     assert running.serves == "1.0.0"
     assert running.status.candidate is None
     assert half_done(running.state_dir / "operation.jsonl") is None
+
+
+def test_a_deploy_under_nohup_outlives_its_terminal(running: Shop) -> None:
+    with _at_smoke(running, "nohup") as child:
+        child.send_signal(signal.SIGHUP)
+        (running.state_dir / "go").touch()
+        assert child.wait(30) == 0
+    assert running.serves == "1.1.0"
