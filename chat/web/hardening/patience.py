@@ -41,6 +41,13 @@ class Intake:
         return await self._parts.get()
 
 
+def has_no_body(scope: HTTPScope) -> bool:
+    """Whether the head says that nothing follows it (RFC 9112 section 6.3); HTTP/2 says that elsewhere."""
+    return scope["http_version"].startswith("1") and not any(
+        name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"]
+    )
+
+
 class PatientConnection(ASGIHTTPConnection):
     """Quart's connection, with an `Intake` before it and the end of a refusal held back until the request is in."""
 
@@ -49,6 +56,18 @@ class PatientConnection(ASGIHTTPConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve one exchange."""
+        if has_no_body(self.scope):
+            await self._answer(send)
+        else:
+            await self._take_in(receive, send)
+
+    async def _answer(self, send: ASGISendCallable) -> None:
+        """Answer what has arrived whole, in this very task; one whose peer leaves meanwhile is answered to nobody."""
+        request = self._create_request_from_scope(send)
+        request.body.set_complete()
+        await self.handle_request(request, send)
+
+    async def _take_in(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         intake = Intake(receive)
         reading = asyncio.ensure_future(intake.run())
         try:
