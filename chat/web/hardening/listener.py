@@ -21,6 +21,7 @@ from hypercorn.utils import wrap_app
 
 from chat.web.hardening.requests import Careful
 from chat.web.hardening.sockets import tune
+from chat.web.hardening.thrift import IdleTimer
 from chat.web.waiting import until
 
 BACKLOG = 2_048
@@ -44,6 +45,10 @@ def config() -> Config:
 
 class Connection(TCPServer):
     """Hypercorn's connection, but careful with requests, and gone when the peer is: not only when its timer ran out."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.idle_task = IdleTimer(self)
 
     async def _read_data(self) -> None:
         if isinstance(self.protocol.protocol, H11Protocol):
