@@ -13,12 +13,13 @@ import structlog
 from hypercorn.events import Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.events import Data
-from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
+from hypercorn.protocol.h11 import H11WSConnection
 from hypercorn.protocol.ws_stream import WSStream
 
 from chat import metrics
 from chat.protocol.errors import Code, Fault, InvalidField, PayloadTooLarge
 from chat.web.hardening.targets import is_host
+from chat.web.hardening.thrift import InOneWrite
 from chat.web.headers import ALONE
 from chat.web.problems import MEDIA_TYPE, problem_body
 
@@ -88,7 +89,7 @@ def _head_bytes(request: h11.Request) -> int:
     return len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)
 
 
-class Careful(H11Protocol):
+class Careful(InOneWrite):
     """Hypercorn's HTTP/1.1 on one connection, with the contract's refusals."""
 
     reader: asyncio.StreamReader
