@@ -124,7 +124,7 @@ async def append(tx: Transaction, drafts: Sequence[Draft]) -> Sequence[Sent | Fa
             tx.origins.append((message.id, draft.connection_id))
         outcomes.append(Sent(message, duplicate=False))
     if rows:
-        await _store(tx, rows, heads, cursors)
+        _store(tx, rows, heads, cursors)
     return outcomes
 
 
@@ -156,7 +156,7 @@ def _already_settled(draft: Draft, found: _Found, repeats: dict[tuple[str, str],
     return Sent(earlier, duplicate=True)
 
 
-async def _store(
+def _store(
     tx: Transaction,
     rows: list[tuple[Any, ...]],
     heads: dict[str, tuple[int, int]],
@@ -165,12 +165,12 @@ async def _store(
     # One step of SQLite per table, whatever the batch: its module lets go of the interpreter at every step and has
     # to wait to get it back, so `executemany` is slow where other threads are busy.
     encoded = {"rows": msgspec.json.encode(rows).decode(), "now_ms": tx.now_ms}
-    await tx.rows(_INSERT, encoded)
-    await tx.rows(_LOG, encoded)
+    tx.later(_INSERT, encoded)
+    tx.later(_LOG, encoded)
     moved = [(room_id, seq, rev) for room_id, (seq, rev) in heads.items()]
-    await tx.rows(_ADVANCE_ROOMS, {"heads": msgspec.json.encode(moved).decode()})
+    tx.later(_ADVANCE_ROOMS, {"heads": msgspec.json.encode(moved).decode()})
     read = [(room_id, user_id, seq) for (room_id, user_id), seq in cursors.items()]
-    await tx.rows(_ADVANCE_CURSORS, {"cursors": msgspec.json.encode(read).decode()})
+    tx.later(_ADVANCE_CURSORS, {"cursors": msgspec.json.encode(read).decode()})
 
 
 REACTIONS_OF = """CASE WHEN EXISTS (SELECT 1 FROM reactions WHERE message_id = m.id) THEN

@@ -87,21 +87,21 @@ async def change(tx: Transaction, ask: Change) -> None:
         "lease_until_ms": ask.lease_until_ms,
         "now_ms": tx.now_ms,
     }
-    await tx.rows(_RENEW, at)
+    tx.later(_RENEW, at)
     lapsed = [user_id for (user_id,) in await tx.rows(_LAPSED, at)]
     users = list(dict.fromkeys([*ask.online, *ask.offline, *(user_id for user_id, _ in ask.held), *lapsed]))
     if not users:
         return
     before = await _online(tx, users)
     for forget in _FORGET_LAPSED if lapsed else ():
-        await tx.rows(forget, at)
+        tx.later(forget, at)
     if ask.online:
-        await tx.rows(_CONNECT, at | {"users": _json(ask.online)})
-        await tx.rows(_FORGET_HELD, {"users": _json(ask.online)})
+        tx.later(_CONNECT, at | {"users": _json(ask.online)})
+        tx.later(_FORGET_HELD, {"users": _json(ask.online)})
     if ask.held:
-        await tx.rows(_HOLD, {"users": _json(ask.held)})
+        tx.later(_HOLD, {"users": _json(ask.held)})
     if ask.offline:
-        await tx.rows(_DISCONNECT, at | {"users": _json(ask.offline)})
+        tx.later(_DISCONNECT, at | {"users": _json(ask.offline)})
     await _note(tx, users, before, await _online(tx, users))
 
 
@@ -109,7 +109,7 @@ async def _note(tx: Transaction, users: list[str], before: set[str], after: set[
     changed = [(user_id, user_id in after) for user_id in users if (user_id in before) != (user_id in after)]
     if not changed:
         return
-    await tx.rows(_ACTIVE, {"users": _json([user_id for user_id, _ in changed]), "now_ms": tx.now_ms})
+    tx.later(_ACTIVE, {"users": _json([user_id for user_id, _ in changed]), "now_ms": tx.now_ms})
     numbers = await tx.rows(_LOG, {"changes": _json(changed), "now_ms": tx.now_ms})
     last_n = max(n for (n,) in numbers)
     tx.presence += await changes_between(tx, after=last_n - len(changed), limit=len(changed))

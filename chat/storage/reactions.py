@@ -61,7 +61,7 @@ async def react(tx: Transaction, ask: React) -> Reacted:
         return Reacted(ask.message_id, before)
     if ask.present and ask.emoji not in before and len(before) >= EMOJI_PER_MESSAGE:
         raise TooMany(f"a message has at most {EMOJI_PER_MESSAGE} distinct reactions")
-    await tx.rows(_ADD if ask.present else _REMOVE, asked)
+    tx.later(_ADD if ask.present else _REMOVE, asked)
     after = await _counts(tx, asked)
     count = after[ask.emoji].count if ask.emoji in after else 0
     op = "add" if ask.present else "remove"

@@ -42,7 +42,7 @@ async def move(tx: Transaction, ask: Move) -> Cursor:
         raise NotAMember(ask.room_id)
     read_seq = max(stood_at, min(ask.seq, head))
     if read_seq != stood_at:
-        await tx.rows(
+        tx.later(
             "UPDATE members SET read_seq = :read_seq WHERE room_id = :room_id AND user_id = :user_id",
             at | {"read_seq": read_seq},
         )

@@ -149,7 +149,7 @@ async def _enter(tx: Transaction, room_id: str, user: User) -> None:
         " SELECT id, :user_id, :rev, seq FROM rooms WHERE id = :room_id RETURNING read_seq",
         {"room_id": room_id, "user_id": user.id, "rev": rev},
     )
-    await tx.rows("UPDATE rooms SET member_count = member_count + 1 WHERE id = :id", {"id": room_id})
+    tx.later("UPDATE rooms SET member_count = member_count + 1 WHERE id = :id", {"id": room_id})
     tx.rooms.append(MemberChanged(room_id=room_id, rev=rev, user=user, op="join"))
     await tx.log_user(user.id, UserOp.JOINED, room_id=room_id, rev=rev, read_seq=cursor[0] if cursor else None)
 
@@ -158,8 +158,8 @@ async def depart(tx: Transaction, room_id: str, user: User, *, owner_id: str | N
     """The leave itself; a leaving owner is followed by the longest-standing member, if there is one."""
     rev = await tx.log_room(room_id, "leave", user_id=user.id)
     at = {"room_id": room_id, "user_id": user.id}
-    await tx.rows("DELETE FROM members WHERE room_id = :room_id AND user_id = :user_id", at)
-    await tx.rows("UPDATE rooms SET member_count = member_count - 1 WHERE id = :room_id", at)
+    tx.later("DELETE FROM members WHERE room_id = :room_id AND user_id = :user_id", at)
+    tx.later("UPDATE rooms SET member_count = member_count - 1 WHERE id = :room_id", at)
     tx.rooms.append(MemberChanged(room_id=room_id, rev=rev, user=user, op="leave"))
     await tx.log_user(user.id, UserOp.LEFT, room_id=room_id, rev=rev)
     if owner_id == user.id:
@@ -171,7 +171,7 @@ async def depart(tx: Transaction, room_id: str, user: User, *, owner_id: str | N
 
 async def _own(tx: Transaction, room_id: str, owner: User | None) -> None:
     owner_id = owner.id if owner else None
-    await tx.rows("UPDATE rooms SET owner_id = :owner_id WHERE id = :id", {"id": room_id, "owner_id": owner_id})
+    tx.later("UPDATE rooms SET owner_id = :owner_id WHERE id = :id", {"id": room_id, "owner_id": owner_id})
     rev = await tx.log_room(room_id, "owner", user_id=owner_id)
     tx.rooms.append(RoomChanged(room_id=room_id, rev=rev, op="owner", owner=owner))
 
@@ -182,7 +182,7 @@ async def create(tx: Transaction, ask: Create) -> Room:
     await _refuse_too_many(tx, ask.user.id, ask.max_rooms)
     await _refuse_taken(tx, ask.key, ask.name)
     room_id = new_id("r", now_ms=tx.now_ms)
-    await tx.rows(
+    tx.later(
         "INSERT INTO rooms (id, name, key, key_version, created_ms, owner_id)"
         " VALUES (:id, :name, :key, :key_version, :now_ms, :owner_id)",
         {
@@ -204,7 +204,7 @@ async def rename(tx: Transaction, ask: Rename) -> Room:
     standing = await _owned(tx, ask.room_id, ask.user_id)
     await _refuse_taken(tx, ask.key, ask.name, but=ask.room_id)
     if standing.name != ask.name:
-        await tx.rows(
+        tx.later(
             "UPDATE rooms SET name = :name, key = :key, key_version = :key_version WHERE id = :id",
             {"id": ask.room_id, "name": ask.name, "key": ask.key, "key_version": ask.key_version},
         )
@@ -219,10 +219,8 @@ async def delete(tx: Transaction, ask: Delete) -> None:
     await _owned(tx, ask.room_id, ask.user_id)
     rev = await tx.log_room(ask.room_id, "delete", user_id=ask.user_id)
     at = {"id": ask.room_id, "now_ms": tx.now_ms}
-    await tx.rows("DELETE FROM members WHERE room_id = :id", at)
-    await tx.rows(
-        "UPDATE rooms SET key = NULL, deleted_ms = :now_ms, owner_id = NULL, member_count = 0 WHERE id = :id", at
-    )
+    tx.later("DELETE FROM members WHERE room_id = :id", at)
+    tx.later("UPDATE rooms SET key = NULL, deleted_ms = :now_ms, owner_id = NULL, member_count = 0 WHERE id = :id", at)
     tx.rooms.append(RoomChanged(room_id=ask.room_id, rev=rev, op="delete"))
 
 

@@ -110,7 +110,7 @@ async def of_user(readers: Readers, user_id: str, *, current: str, now_ms: int) 
 
 async def begin_session(tx: Transaction, user_id: str, new: NewSession) -> None:
     """Store a session and its first refresh token; the user's oldest beyond the cap ends."""
-    await tx.rows(
+    tx.later(
         "INSERT INTO sessions (id, user_id, created_ms, last_seen_ms, expires_ms, user_agent)"
         " VALUES (:id, :user_id, :now_ms, :now_ms, :expires_ms, :user_agent)",
         {
@@ -142,16 +142,16 @@ async def end_sessions(tx: Transaction, user_id: str, *, but: str | None = None)
 
 
 async def _end(tx: Transaction, user_id: str, session_id: str) -> None:
-    await tx.rows(
+    tx.later(
         "UPDATE sessions SET ended_ms = :now_ms WHERE id = :id AND ended_ms IS NULL",
         {"id": session_id, "now_ms": tx.now_ms},
     )
-    await tx.rows("DELETE FROM tickets WHERE session_id = :id", {"id": session_id})
+    tx.later("DELETE FROM tickets WHERE session_id = :id", {"id": session_id})
     await tx.log_user(user_id, UserOp.SESSION_ENDED, session_id=session_id)
 
 
 async def _add_refresh(tx: Transaction, refresh_hash: bytes, session_id: str) -> None:
-    await tx.rows(
+    tx.later(
         "INSERT INTO refresh_tokens (hash, session_id) VALUES (:hash, :session_id)",
         {"hash": refresh_hash, "session_id": session_id},
     )
@@ -176,9 +176,9 @@ async def rotate(tx: Transaction, ask: Rotate) -> Rotated:
     found = await tx.row(_USER_OF, at)
     if found is None:
         return Rotated(None, session_id)
-    await tx.rows("UPDATE refresh_tokens SET used_ms = :now_ms WHERE hash = :hash", at | {"hash": ask.old_hash})
+    tx.later("UPDATE refresh_tokens SET used_ms = :now_ms WHERE hash = :hash", at | {"hash": ask.old_hash})
     await _add_refresh(tx, ask.new_hash, session_id)
-    await tx.rows(
+    tx.later(
         "UPDATE sessions SET last_seen_ms = :now_ms, expires_ms = :expires_ms WHERE id = :session_id",
         at | {"expires_ms": ask.expires_ms},
     )
@@ -203,7 +203,7 @@ async def end(tx: Transaction, ask: End) -> None:
 @single
 async def seen(tx: Transaction, session_id: str) -> None:
     """Note that a session is in use."""
-    await tx.rows("UPDATE sessions SET last_seen_ms = :now_ms WHERE id = :id", {"id": session_id, "now_ms": tx.now_ms})
+    tx.later("UPDATE sessions SET last_seen_ms = :now_ms WHERE id = :id", {"id": session_id, "now_ms": tx.now_ms})
 
 
 @single
@@ -211,7 +211,7 @@ async def issue_ticket(tx: Transaction, ask: NewTicket) -> None:
     """Store a ticket. Raises `Unauthorized` if the session has ended."""
     if await tx.row(_USER_OF, {"session_id": ask.session_id, "now_ms": tx.now_ms}) is None:
         raise Unauthorized("the session has ended")
-    await tx.rows(
+    tx.later(
         "INSERT INTO tickets (hash, session_id, origin, access_expires_ms, expires_ms)"
         " VALUES (:hash, :session_id, :origin, :access_expires_ms, :expires_ms)",
         {

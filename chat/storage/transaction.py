@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from chat.protocol.errors import Fault
 from chat.protocol.events import RoomEvent
 from chat.protocol.log import Committed, PresenceEvent, UserEvent, UserOp
-from chat.storage.connection import Connection, Row
+from chat.storage.connection import Connection, Row, Statement
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -23,14 +23,28 @@ class Transaction:
     users: list[UserEvent] = field(default_factory=list)
     presence: list[PresenceEvent] = field(default_factory=list)
     origins: list[tuple[str, str]] = field(default_factory=list)
+    _waiting: list[Statement] = field(default_factory=list)
 
     async def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-        """Run one statement."""
-        return await self.connection.rows(sql, parameters)
+        """Run one statement, after those that wait."""
+        first, self._waiting = self._waiting, []
+        return await self.connection.rows(sql, parameters, first=first)
 
     async def row(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
         """The first row of one statement."""
-        return await self.connection.row(sql, parameters)
+        found = await self.rows(sql, parameters)
+        return found[0] if found else None
+
+    def later(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Have one statement run, whose rows nobody needs, in one go with the next that has any, at last the commit.
+
+        Nothing can be caught where it was asked for: an error comes with that next one and fails the transaction.
+        """
+        self._waiting.append((sql, parameters or {}))
+
+    def forget_waiting(self) -> None:
+        """Run nothing of what waits: the transaction has failed."""
+        self._waiting = []
 
     @property
     def committed(self) -> Committed:
@@ -46,7 +60,7 @@ class Transaction:
         """Add the next row of a room's log; returns its `rev`. The caller adds the event to `rooms`."""
         found = await self.row("UPDATE rooms SET rev = rev + 1 WHERE id = :id RETURNING rev", {"id": room_id})
         rev = int(found[0]) if found else 0
-        await self.rows(
+        self.later(
             "INSERT INTO room_log (room_id, rev, at_ms, op, user_id, message_id, emoji, count, name)"
             " VALUES (:room_id, :rev, :at_ms, :op, :user_id, :message_id, :emoji, :count, :name)",
             {"user_id": None, "message_id": None, "emoji": None, "count": None, "name": None}
@@ -59,7 +73,7 @@ class Transaction:
         """Add the next row of a user's own log, and its event."""
         found = await self.row("UPDATE users SET log_n = log_n + 1 WHERE id = :id RETURNING log_n", {"id": user_id})
         event = UserEvent(user_id=user_id, n=int(found[0]) if found else 0, op=op, **columns)
-        await self.rows(
+        self.later(
             "INSERT INTO user_log (user_id, n, at_ms, op, room_id, rev, read_seq, unread, session_id, connection_id)"
             " VALUES (:user_id, :n, :at_ms, :op, :room_id, :rev, :read_seq, :unread, :session_id, :connection_id)",
             {name: getattr(event, name) for name in UserEvent.__slots__} | {"op": op.value, "at_ms": self.now_ms},
@@ -70,16 +84,16 @@ class Transaction:
         """Do one operation so that its fault undoes it alone."""
         made: tuple[list[Any], ...] = (self.rooms, self.users, self.presence, self.origins)
         marks = [len(events) for events in made]
-        await self.rows("SAVEPOINT one")
+        self.later("SAVEPOINT one")
         try:
             result = await act(self, ask)
         except Fault as fault:
-            await self.rows("ROLLBACK TO one")
-            await self.rows("RELEASE one")
+            self.later("ROLLBACK TO one")
+            self.later("RELEASE one")
             for events, mark in zip(made, marks, strict=True):
                 del events[mark:]
             return fault
-        await self.rows("RELEASE one")
+        self.later("RELEASE one")
         return result
 
 

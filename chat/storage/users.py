@@ -99,7 +99,7 @@ async def register(tx: Transaction, ask: Register) -> User:
     if await tx.rows(_TAKEN, _looks(ask.key, ask.lookalikes)):
         raise UsernameTaken(ask.username)
     user_id = new_id("u", now_ms=tx.now_ms)
-    await tx.rows(
+    tx.later(
         "INSERT INTO users (id, username, username_key, username_skeleton, key_version, password_hash, created_ms)"
         " VALUES (:id, :username, :key, :skeleton, :key_version, :password_hash, :now_ms)",
         {
@@ -113,7 +113,7 @@ async def register(tx: Transaction, ask: Register) -> User:
         },
     )
     if ask.needs_invite:
-        await tx.rows("UPDATE invites SET used_by = :id WHERE hash = :hash", {"id": user_id, "hash": ask.invite_hash})
+        tx.later("UPDATE invites SET used_by = :id WHERE hash = :hash", {"id": user_id, "hash": ask.invite_hash})
     await begin_session(tx, user_id, ask.session)
     return User(id=user_id, username=ask.username)
 
@@ -132,7 +132,7 @@ async def sign_in(tx: Transaction, ask: SignIn) -> None:
 @single
 async def set_password(tx: Transaction, ask: SetPassword) -> None:
     """Store another password hash and end the other sessions."""
-    await tx.rows(
+    tx.later(
         "UPDATE users SET password_hash = :password_hash WHERE id = :id",
         {"id": ask.user_id, "password_hash": ask.password_hash},
     )
@@ -175,7 +175,7 @@ async def erase(tx: Transaction, user_id: str) -> None:
         await depart(tx, room_id, User(id=user_id, username=None), owner_id=owner_id)
     await tx.log_user(user_id, UserOp.ACCOUNT_GONE)  # first: sockets close with the first reason they hear
     await end_sessions(tx, user_id)
-    await tx.rows(
+    tx.later(
         "UPDATE users SET username = NULL, username_key = NULL, username_skeleton = NULL, password_hash = NULL,"
         " last_active_ms = NULL, erased_ms = :now_ms WHERE id = :id",
         {"id": user_id, "now_ms": tx.now_ms},
@@ -193,7 +193,7 @@ class Invite:
 @single
 async def invite(tx: Transaction, ask: Invite) -> None:
     """Store an invite."""
-    await tx.rows(
+    tx.later(
         "INSERT INTO invites (hash, created_ms, expires_ms) VALUES (:hash, :now_ms, :expires_ms)",
         {"hash": ask.invite_hash, "now_ms": tx.now_ms, "expires_ms": ask.expires_ms},
     )
@@ -211,7 +211,7 @@ class Rehash:
 @single
 async def rehash(tx: Transaction, ask: Rehash) -> None:
     """Store the new hash, unless the password has changed meanwhile."""
-    await tx.rows(
+    tx.later(
         "UPDATE users SET password_hash = :new WHERE id = :id AND password_hash = :old",
         {"id": ask.user_id, "old": ask.old, "new": ask.new},
     )

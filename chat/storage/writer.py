@@ -37,7 +37,7 @@ log = structlog.get_logger()
 @single
 async def _probe(tx: Transaction, _: None) -> None:
     """Write something that nobody reads; SQLite would skip a value that stays the same."""
-    await tx.rows(
+    tx.later(
         "INSERT INTO meta (key, value) VALUES ('probed_ms', :now_ms) ON CONFLICT (key) DO UPDATE SET value = value + 1",
         {"now_ms": str(tx.now_ms)},
     )
@@ -191,11 +191,12 @@ class Writer:
         tx = Transaction(self._connection, int(self._now() * 1000))
         outcomes: list[Any] = []
         try:
-            await tx.rows("BEGIN IMMEDIATE")
+            tx.later("BEGIN IMMEDIATE")
             for kind, ops in _runs(batch):
                 outcomes += await kind.apply(tx, [op.ask for op in ops])
             await tx.rows("COMMIT")
         except BaseException:
+            tx.forget_waiting()
             with suppress(sqlite3.Error):  # nothing to roll back, or the connection is broken: it gets reopened
                 await tx.rows("ROLLBACK")
             raise
