@@ -3,11 +3,11 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.chat import contract
+from tests.chat import contract, forked
 
 PASSWORD = "correct horse"
 START_S, STOP_S, ANSWER_S = 60.0, 20.0, 20.0
@@ -42,10 +42,12 @@ def nonce(prefix: str = "user") -> str:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, and that the kernel gives to nobody else meanwhile."""
+    while True:
+        port = random.randint(15_000, 32_000)  # below those of outgoing connections
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
@@ -55,9 +57,9 @@ class Server:
     port: int
     data_dir: Path
     settings: dict[str, str] = field(default_factory=dict)
-    python: str = sys.executable
+    python: str = ""  # to start it anew with; unset: forked from a process that has imported everything
     trust: ssl.SSLContext | None = None  # in its certificate, if it has one
-    process: subprocess.Popen[bytes] | None = None
+    process: forked.Process | None = None
 
     @property
     def url(self) -> str:
@@ -82,15 +84,18 @@ class Server:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         env = {k: v for k, v in os.environ.items() if not k.startswith(("CHAT_", "LISTEN_", "NOTIFY_"))}
         env |= QUIET | {"CHAT_BIND": f"127.0.0.1:{self.port}", "CHAT_DATA_DIR": str(self.data_dir)} | self.settings
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen([self.python, "-m", "chat", "serve"], env=env, stderr=log, stdout=log)
+        if self.python:
+            with self.log_path.open("ab") as log:
+                self.process = subprocess.Popen([self.python, "-m", "chat", "serve"], env=env, stderr=log, stdout=log)
+        else:
+            self.process = forked.serve(env, log_path=self.log_path)
         wait_until(lambda: self._answers(), within_s=START_S, what=lambda: self.log()[-3000:])
         return self
 
     def _answers(self) -> bool:
         assert self.process is not None
-        if self.process.poll() is not None:
-            raise AssertionError(f"chat serve ended with {self.process.returncode}: {self.log()[-3000:]}")
+        if (code := self.process.poll()) is not None:
+            raise AssertionError(f"chat serve ended with {code}: {self.log()[-3000:]}")
         return answers(f"{self.url}/healthz", trust=self.trust)
 
     def tell(self, number: int) -> None:

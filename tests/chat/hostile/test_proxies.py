@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.chat.certificate import NAME, Certificate, make_certificate
-from tests.chat.server import PASSWORD, Server, Socket, free_port, nonce, running, wait_until
+from tests.chat.server import PASSWORD, Socket, free_port, nonce, running, wait_until
 from tests.conftest import lacking
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -31,7 +32,7 @@ def own_tls(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) 
     url = f"https://{NAME}:{port}"
     command = ["-m", "chat", "serve", "--tls-cert", str(certificate.cert), "--tls-key", str(certificate.key)]
     command += ["--bind", f"127.0.0.1:{port}", "--data-dir", str(tmp_path), "--public-url", url]
-    with _started([Server(0, tmp_path).python, *command, "--bcrypt-cost", "4"], url, certificate, tmp_path):
+    with _started([sys.executable, *command, "--bcrypt-cost", "4"], url, certificate, tmp_path):
         yield url
 
 
@@ -192,13 +193,21 @@ async def test_a_proxy_hides_the_metrics_and_lets_nobody_bring_an_address(
 
 
 def test_a_certificate_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path, certificate: Certificate) -> None:
-    python = Server(0, tmp_path).python
     for options, code, words in (
         (["--tls-cert", str(tmp_path / "none.pem"), "--tls-key", str(certificate.key)], 1, "none.pem"),
         (["--tls-cert", str(certificate.cert), "--tls-key", str(certificate.cert)], 1, "cannot use the certificate"),
         (["--tls-cert", str(certificate.cert)], 2, "CHAT_TLS_KEY"),
     ):
-        command = [python, "-m", "chat", "serve", "--data-dir", str(tmp_path), "--bind", f"127.0.0.1:{free_port()}"]
+        command = [
+            sys.executable,
+            "-m",
+            "chat",
+            "serve",
+            "--data-dir",
+            str(tmp_path),
+            "--bind",
+            f"127.0.0.1:{free_port()}",
+        ]
         done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == code, done
         assert words in done.stderr

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.chat import forked
 from tests.chat.server import (
     NO_TLS,
     QUIET,
@@ -38,10 +39,15 @@ def failed_start(data_dir: Path, *wrapper: str, **env: str) -> tuple[int, str]:
     """Start a server that cannot; its exit code and what it said on stderr that is no log line."""
     settings = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
     settings |= QUIET | {"CHAT_BIND": f"127.0.0.1:{free_port()}", "CHAT_DATA_DIR": str(data_dir)} | env
-    ended = subprocess.run(
-        [*wrapper, sys.executable, "-m", "chat", "serve"], env=settings, capture_output=True, text=True, timeout=60
-    )
-    return ended.returncode, "\n".join(line for line in ended.stderr.splitlines() if not line.startswith("{"))
+    if wrapper:
+        command = [*wrapper, sys.executable, "-m", "chat", "serve"]
+        ended = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60)
+        code, said = ended.returncode, ended.stderr
+    else:
+        log_path = data_dir / "failed.log"
+        code = forked.serve(settings, log_path=log_path).wait(60)
+        said = log_path.read_text()
+    return code, "\n".join(line for line in said.splitlines() if not line.startswith("{"))
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
@@ -62,7 +68,7 @@ def test_wrong_settings_are_all_named_with_exit_code_2(tmp_path: Path) -> None:
 def test_a_data_directory_that_cannot_be_written_is_one_sentence() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o555)
-        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.getuid() == 0 else ()
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.getuid() == 0 else ("env",)
         if subprocess.run([*nobody, sys.executable, "-c", "import chat"], check=False, capture_output=True).returncode:
             lacking("an unprivileged user cannot run this Python", install="a Python outside /root")
         code, said = failed_start(Path(folder), *nobody)

@@ -20,7 +20,7 @@ SERVICE = Path(__file__).with_name("service.py")
 BASE = sys.base_prefix + "/bin/python3"
 
 
-def wait_for(holds: Callable[[], Any], *, timeout_s: float = 10) -> Any:
+def wait_for(holds: Callable[[], Any], *, timeout_s: float = 30) -> Any:
     """Poll until *holds* returns something true, and return that; fails after *timeout_s*."""
     deadline = time.monotonic() + timeout_s
     while not (result := holds()):
