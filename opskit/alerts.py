@@ -63,6 +63,13 @@ def stored(state_dir: Path) -> list[str]:
         return []
 
 
+def addresses(state_dir: Path, urls: Sequence[str], *, environ: Mapping[str, str]) -> list[str]:
+    """The configured *urls*, `$NAME` filled from *environ*; where that lacks a name, what the last deploy filled in."""
+    filled = [_filled(url, environ) for url in urls]
+    kept = stored(state_dir) if any(_VARIABLE.search(url) for url in filled) else []
+    return kept if len(kept) == len(filled) else filled
+
+
 def send(urls: Sequence[str], event: Mapping[str, Any]) -> list[str]:
     """Tell of *event* at every URL; returns a sentence for each that could not be reached, after seconds at most."""
     if not urls:
@@ -72,11 +79,13 @@ def send(urls: Sequence[str], event: Mapping[str, Any]) -> list[str]:
     import apprise
 
     title, body = words(event)
+    well = event.get("event") == "watch.recovered"
+    kind = apprise.NotifyType.SUCCESS if well else apprise.NotifyType.FAILURE
     failed = []
     for url in urls:
         service = apprise.Apprise()
         known = service.add(url)
-        if not known or not service.notify(body=body, title=title, notify_type=apprise.NotifyType.FAILURE):
+        if not known or not service.notify(body=body, title=title, notify_type=kind):
             failed.append(f"the alert to {masked(url)} was not delivered: {title}")
     return failed
 
@@ -100,10 +109,28 @@ def words(event: Mapping[str, Any]) -> tuple[str, str]:
                 f"{event.get('check')}: {event.get('saw')}",
                 f"opskit logs --target {target}; opskit hotfix start",
             )
+        case "watch.failed" | "watch.recovered" as what:
+            return _of_watch(event, well=what == "watch.recovered")
         case other:
             title = f"{target}: {event.get('title', other)}"
             saw, act = str(event.get("detail", "")), f"opskit status --target {target}"
     return title, f"{saw}\n{act}"
+
+
+def _of_watch(event: Mapping[str, Any], *, well: bool) -> tuple[str, str]:
+    target, version = event["target"], event.get("version") or "nothing in service"
+    names = ", ".join(each["check"] for each in event["checks"])
+    lines = [f"{each['check']}: {each['detail']}" for each in event["checks"]]
+    if well:
+        return f"{target}: {names} well again ({version})", "\n".join(lines)
+    why = shlex.quote(" ".join(lines[0].split())[:200])
+    commands = [
+        f"opskit status --target {target}",
+        f"opskit logs --target {target} -n 200",
+        f"opskit rollback --target {target} --reason {why}",
+        f"opskit incident open {why} --severity S1",
+    ]
+    return f"{target}: {names} bad ({version})", "\n".join([*lines, *commands])
 
 
 def main() -> None:

@@ -42,6 +42,7 @@ VERBS: dict[str, Verb] = {
     "unlock": Verb("service", "free the lock of a target", "unlock_app"),
     "target": Verb("target", "have the service survive a reboot"),
     "smoke": Verb("smoke", "check a running service from outside"),
+    "watch": Verb("watch", "check a target again and again; tell people when something changes"),
     "ci": Verb("ci", "run the configured steps on a clean checkout of one commit"),
     "release": Verb("release", "changelog, merge, tag and back-merge, published whole or not at all"),
     "hotfix": Verb("hotfix", "repair what production runs: start, check, approve or reject, finish"),

@@ -46,7 +46,7 @@ def persistently(attempt: Callable[[], Verdict], *, given_up: Callable[[], str])
 
 def health(url: str, path: str) -> Verdict:
     """GET *path*: 2xx is able to serve. What a problem body names as failing is quoted."""
-    status, body = _get(url, path)
+    status, body = get(url, path)
     if status is None:
         return Verdict("health", False, f"GET {path}: {body}")
     if 200 <= status < 300:
@@ -60,7 +60,7 @@ def version(url: str, path: str, *, version: str, commit: str) -> Verdict:
     """GET *path* and compare `version` and `commit`; a service without such a path (404) is skipped."""
     if not path:
         return Verdict("version", True, "no version_path is configured", skipped=True)
-    status, body = _get(url, path)
+    status, body = get(url, path)
     if status == 404:
         return Verdict("version", True, f'{path} answers 404; set version_path = "" if there is none', skipped=True)
     if status is None or not 200 <= status < 300:
@@ -87,7 +87,7 @@ def smoke_summary(printed: str) -> str:
     return f"{name}: {below.strip()}{more}" if below.startswith(" ") else f"{name}{more}"
 
 
-def _get(url: str, path: str) -> tuple[int | None, Any]:
+def get(url: str, path: str, *, limit_bytes: int = BODY_LIMIT_BYTES) -> tuple[int | None, Any]:
     """Status and body (parsed if it is JSON), or None and the reason there was no answer."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -95,7 +95,7 @@ def _get(url: str, path: str) -> tuple[int | None, Any]:
     try:
         connection.request("GET", f"{parts.path.rstrip('/')}{path}", headers={"Connection": "close"})
         answer = connection.getresponse()
-        body = answer.read(BODY_LIMIT_BYTES)
+        body = answer.read(limit_bytes)
     except (OSError, http.client.HTTPException) as fault:
         return None, f"no answer ({str(fault) or type(fault).__name__})"
     finally:
