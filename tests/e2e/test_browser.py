@@ -130,6 +130,7 @@ def test_what_is_said_elsewhere_is_notified_and_counted_until_it_is_read(people:
     mohammed.get_by_role("link", name=re.compile(room)).click()
     sees(mohammed, "<b>lunch</b> is ready")
     expect(mohammed).to_have_title(f"{room} · chat")
+    expect(mohammed.locator("button.note")).to_have_count(0, timeout=1_000)
     expect(mohammed.get_by_role("separator").filter(has_text="New")).to_be_visible()
 
 

@@ -16,13 +16,19 @@ export function notesView(onOpen) {
     setTimeout(() => node.remove(), SHOWN_MS);
   }
 
+  /** Take away what is shown of a room: it has been seen, or something newer comes. */
+  function forget(roomId) {
+    for (const note of root.querySelectorAll(`[data-room="${CSS.escape(roomId)}"]`)) note.remove();
+  }
+
   return {
     root,
     /** Say a sentence. */
     say: (sentence) => show(el("p", { class: "note", text: sentence })),
+    forget,
     /** Show a `notification` frame; a newer one of the same room takes the older one's place. */
     notify({ room_id, room_name, sender, preview }) {
-      for (const old of root.querySelectorAll(`[data-room="${CSS.escape(room_id)}"]`)) old.remove();
+      forget(room_id);
       const symbol = el("span", { class: "emblem", "aria-hidden": "true", text: emblem(room_name), style: { "--hue": hue(room_id) } });
       const said = el("span", { class: "row-last" }, bdi(userName(sender)), ": ", bdi(preview));
       const text = el("span", { class: "row-text" }, bdi(room_name, { class: "room-name" }), said);
