@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import databases
 
 from chat.protocol.errors import Unavailable
+from chat.storage.glance import Glance
 
 BUSY_MS = 5_000  # how long to wait for the other process that shares the file during a deploy
 READ_DEADLINE_S = 10.0
@@ -106,8 +107,8 @@ class Readers:
     value in SQL: SQLite's module lets go of the interpreter at every row, and has to wait to get it back.
     """
 
-    def __init__(self, url: str, *, count: int = 3) -> None:
-        self._url, self._count = url, count
+    def __init__(self, url: str, *, glance: Glance, count: int = 3) -> None:
+        self._url, self._glance, self._count = url, glance, count
         self._free: asyncio.LifoQueue[_Reader] = asyncio.LifoQueue()
 
     async def open(self) -> None:
@@ -119,6 +120,7 @@ class Readers:
 
     async def close(self) -> None:
         """Close those that are not in use."""
+        self._glance.close()
         while not self._free.empty():
             await self._free.get_nowait().connection.close()
 
@@ -153,3 +155,10 @@ class Readers:
         """The first row that one statement reads."""
         found = await self.rows(sql, parameters)
         return found[0] if found else None
+
+    async def one(self, sql: str, parameters: Mapping[str, Any]) -> Row | None:
+        """As `row`, for what a key or two lead to: read at once, without a hop to a thread, unless that has to wait."""
+        try:
+            return self._glance.row(sql, parameters)
+        except sqlite3.Error:
+            return await self.row(sql, parameters)

@@ -85,7 +85,7 @@ class Live(NamedTuple):
 
 async def live(readers: Readers, session_id: str, *, now_ms: int) -> Live | None:
     """The session if it has not ended, whoever ended it."""
-    row = await readers.row(_USER_OF, {"session_id": session_id, "now_ms": now_ms})
+    row = await readers.one(_USER_OF, {"session_id": session_id, "now_ms": now_ms})
     return None if row is None else Live(User(id=row[0], username=row[1]), row[2])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chat.protocol.log import Committed
 from chat.storage.connection import DatabaseUnavailable, Readers
+from chat.storage.glance import Glance
 from chat.storage.schema import SchemaFault, Version, fault_of, judge, path_of, prepare, serving, url_of
 from chat.storage.writer import Writer
 
@@ -39,7 +40,8 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with serving(path):
             version = await asyncio.to_thread(prepare, path)
-            readers, writer = Readers(url_of(path)), Writer(path, on_commit=on_commit, now=now)
+            readers = Readers(url_of(path), glance=Glance(path))
+            writer = Writer(path, on_commit=on_commit, now=now)
             try:
                 await _opened(path, writer, readers)
                 yield cls(path, version, writer, readers)
