@@ -1,6 +1,8 @@
 """The configuration, from `[tool.opskit]` of `pyproject.toml` or `opskit.toml`; every fault reported together."""
 
 import difflib
+import math
+import os
 import re
 import shlex
 import tomllib
@@ -140,7 +142,7 @@ def load(directory: Path) -> Config:
 
 def _load(directory: Path) -> Config | None:
     own, project = directory / "opskit.toml", directory / "pyproject.toml"
-    if own.is_file():
+    if os.path.lexists(own):  # a link to nowhere or a folder is a mistake, and no reason to go on with the defaults
         tree = parse_toml(own)
         if set(tree) != {"tool"}:
             return from_mapping(tree, source=own.name)
@@ -219,8 +221,13 @@ def _contradictions(config: Config, prefix: str) -> list[str]:
         if fault := _not_a_version_file(entry):
             faults.append(f"{prefix}version_files[{at}]: {fault}")
     faults += _too_low(config.hotfix, f"{prefix}hotfix", {"max_changed_lines": 0, "review_minutes": 0})
+    states: dict[str, str] = {}
     for name, target in config.targets.items():
-        faults += _target_faults(name, target, f"{prefix}targets.{name}")
+        path = f"{prefix}targets.{name}"
+        faults += _target_faults(name, target, path)
+        other = states.setdefault(target.state_dir.replace("{target}", name), name)
+        if other != name:
+            faults.append(f"{path}.state_dir: {target.state_dir!r} is target {other}'s too; each needs its own")
     return faults
 
 
@@ -260,6 +267,11 @@ def _command_faults(target: Target, path: str) -> list[str]:
         faults.append(f"{path}.start: {target.start!r} is no command: {fault}")
     texts = {key: getattr(target, key) for key in ("start", *COMMANDS)}
     texts |= {f"env.{name}": text for name, text in target.env.items()}
+    faults += [
+        f"{path}.env.{name}: {name!r} is no name of an environment variable"
+        for name in target.env
+        if not name or "=" in name or "\0" in name
+    ]
     known = " ".join(f"{{{name}}}" for name in placeholders.NAMES)
     for key, text in texts.items():
         faults += [f"{path}.{key}: {{{one}}} is no placeholder; there is {known}" for one in placeholders.unknown(text)]
@@ -345,7 +357,7 @@ def _value(hint: Any, value: Any, path: str, faults: list[str]) -> Any:
     if origin is tuple:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise _WrongType(path, "a list of strings", value)
-        return tuple(value)
+        return tuple(_value(str, item, path, faults) for item in value)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, dict):
             raise _WrongType(path, "a table", value)
@@ -353,8 +365,10 @@ def _value(hint: Any, value: Any, path: str, faults: list[str]) -> Any:
         return types.MappingProxyType(
             {key: _value(inner, item, f"{path}.{key}", faults) for key, item in value.items()}
         )
-    wanted = {str: "a string", int: "a whole number", float: "a number"}[hint]
+    if isinstance(value, str) and "\0" in value:
+        raise _WrongType(path, "without NUL", value)
+    wanted = {str: "a string", int: "a whole number", float: "a finite number"}[hint]
     accepted = (int, float) if hint is float else (hint,)
-    if isinstance(value, bool) or not isinstance(value, accepted):
+    if isinstance(value, bool) or not isinstance(value, accepted) or (hint is float and not math.isfinite(value)):
         raise _WrongType(path, wanted, value)
     return value

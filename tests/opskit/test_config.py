@@ -38,6 +38,14 @@ _TARGET = {"start": "serve"}
         ({"targets": {"local": {**_TARGET, "keep": 0}}}, "targets.local.keep"),
         ({"targets": {"local": {**_TARGET, "env": {"A": 1}}}}, "targets.local.env.A"),
         ({"targets": {"local": {}}}, "targets.local.start"),
+        ({"targets": {"local": {**_TARGET, "ready_s": float("nan")}}}, "targets.local.ready_s"),
+        ({"targets": {"local": {**_TARGET, "env": {"A=B": "x"}}}}, "targets.local.env.A=B"),
+        (
+            {"targets": {"a": {**_TARGET, "state_dir": "/s"}, "b": {**_TARGET, "state_dir": "/s"}}},
+            "targets.b.state_dir",
+        ),
+        ({"ci": {"tests": "a\0b"}}, "ci.tests"),
+        ({"hotfix": {"test_globs": ["a\0b"]}}, "hotfix.test_globs"),
     ],
 )
 def test_a_fault_is_told_with_the_path_of_its_key(tree: dict[str, object], path: str) -> None:
@@ -82,6 +90,14 @@ def test_opskit_toml_is_read_with_or_without_its_section_and_with_a_byte_order_m
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert load(tmp_path) == Config()
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link"])
+def test_a_configuration_that_is_there_and_no_file_is_not_passed_over(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "opskit.toml"
+    place.mkdir() if kind == "folder" else place.symlink_to("nowhere.toml")
+    with pytest.raises(UsageFault, match=r"opskit\.toml cannot be read"):
+        load(tmp_path)
 
 
 def test_a_section_that_is_no_table_is_a_fault_and_another_tools_is_none(tmp_path: Path) -> None:
