@@ -63,9 +63,13 @@ def verify(*, json: Json = False) -> None:
     faults, count = book.verify(), len(book.read())
     for fault in faults:
         report.warn(fault)
-    report.result(ok=not faults, events=count, faults=faults)
     if faults:
-        raise Bad(f"the ledger has {len(faults)} fault(s)", remedy="git log refs/opskit/ledger shows the chain")
+        raise Bad(
+            f"the ledger has {len(faults)} fault(s)",
+            remedy="git log refs/opskit/ledger shows the chain",
+            fields={"ok": False, "events": count, "faults": faults},
+        )
+    report.result(ok=True, events=count, faults=[])
     report.say(f"{count} events, a sound chain")
 
 

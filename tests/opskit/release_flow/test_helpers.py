@@ -89,7 +89,8 @@ def test_the_ledger_is_shown_verified_and_exported(repos: Repos) -> None:
     lines = here.opskit("ledger", "export").out.splitlines()
     assert {json.loads(line)["kind"] for line in lines} == {"release"}
     here.git("update-ref", "refs/opskit/ledger", "main")
-    assert here.opskit("ledger", "verify").code == 1
+    bad = here.opskit("ledger", "verify", "--json")
+    assert (bad.code, bad.json["ok"], len(bad.json["faults"]) > 0, bad.json["exit_code"]) == (1, False, True, 1)
 
 
 @pytest.mark.parametrize("name", ["release", "hotfix"])
