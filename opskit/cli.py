@@ -4,6 +4,7 @@ A verb lives in `opskit/verbs/<module>.py` as a Typer app named `app`. An app wi
 an app with several is a group (`opskit hotfix start`).
 """
 
+import difflib
 import io
 import os
 import signal
@@ -68,6 +69,13 @@ class LazyVerbs(TyperGroup):
         command = get_command(getattr(import_module(f"opskit.verbs.{verb.module}"), verb.attribute))
         command.name = cmd_name
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        near = [] if args[0] in VERBS else difflib.get_close_matches(args[0], VERBS, n=1)
+        if near and not args[0].startswith("-"):
+            fault: Any = _WRONG_CALL
+            raise fault(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx=ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

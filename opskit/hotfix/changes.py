@@ -55,7 +55,7 @@ def is_test(path: str, config: Config) -> bool:
 def _matches(path: str, glob: str) -> bool:
     if "/" not in glob:
         return fnmatch.fnmatchcase(path.rpartition("/")[2], glob)
-    pattern = "".join(_PARTS.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", glob))
+    pattern = "(?s)" + "".join(_PARTS.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", glob))
     return re.fullmatch(pattern, path) is not None
 
 

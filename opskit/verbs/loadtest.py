@@ -9,7 +9,7 @@ import typer
 
 from opskit.errors import Bad, Exit, OpskitError, Refused, UsageFault
 from opskit.report import Report
-from opskit.verbs.options import Json, Target
+from opskit.verbs.options import Json, Target, not_empty
 from opskit.verbs.smoke import address_of
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -18,7 +18,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def loadtest(
     *,
-    url: Annotated[str, typer.Option("--url", metavar="URL", help="The service to load.")] = "",
+    url: Annotated[str, typer.Option("--url", metavar="URL", callback=not_empty, help="The service to load.")] = "",
     target: Target = "",
     users: Annotated[int, typer.Option("--users", "-u", min=1, help="Users at the peak.")] = 50,
     duration: Annotated[float, typer.Option("--duration", "-d", metavar="S", min=1, help="Seconds.")] = 60,

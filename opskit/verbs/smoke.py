@@ -12,7 +12,7 @@ from opskit.deploy.context import open_context
 from opskit.deploy.control import Control
 from opskit.errors import Bad, Exit, OpskitError, Refused, UsageFault
 from opskit.report import Report
-from opskit.verbs.options import Json, Target
+from opskit.verbs.options import Json, Target, not_empty
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -20,7 +20,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def smoke(
     *,
-    url: Annotated[str, typer.Option("--url", metavar="URL", help="The service to check.")] = "",
+    url: Annotated[str, typer.Option("--url", metavar="URL", callback=not_empty, help="The service to check.")] = "",
     target: Target = "",
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit XML.")] = None,
     json: Json = False,

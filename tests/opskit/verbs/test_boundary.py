@@ -146,3 +146,18 @@ def test_a_wrong_call_is_usage_in_json_too(repos: Repos, call: list[str]) -> Non
     ran = repos.empty().opskit(*call, "--json")
     assert (ran.code, ran.json["schema"], ran.json["exit_code"]) == (2, 1, 2)
     assert ran.json["error"] in ran.err
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (["relase"], "Did you mean 'release'?"),
+        (["hotfix", "strat"], "Did you mean 'start'?"),
+        (["release", "--dryrun"], "--dry-run"),
+        (["smoke", "--url", ""], "--url is empty"),
+        (["deploy", "--target", ""], "--target is empty"),
+    ],
+)
+def test_a_slip_of_the_pen_is_named_with_what_was_meant(repos: Repos, call: list[str], said: str) -> None:
+    ran = repos.empty().opskit(*call, "--json")
+    assert (ran.code, said in ran.json["error"]) == (2, True), ran.err
