@@ -48,6 +48,7 @@ VERBS: dict[str, Verb] = {
     "release": Verb("release", "changelog, merge, tag and back-merge, published whole or not at all"),
     "hotfix": Verb("hotfix", "repair what production runs: start, check, approve or reject, finish"),
     "undo": Verb("release", "take back the last release or hotfix", "undo_app"),
+    "incident": Verb("incident", "what goes wrong: open, note, assess, mitigate, resolve, list, show"),
     "loadtest": Verb("loadtest", "put load on a running service; thresholds decide"),
     "ledger": Verb("ledger", "the record: show, verify, export"),
     "runbook": Verb("runbook", "one page for each situation"),

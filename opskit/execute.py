@@ -248,6 +248,7 @@ def _open_action(desk: Desk, plan: Plan) -> None:
     title = f"Look after what {plan.tag} passed over: {plan.facts['override']}"
     due = datetime.now(UTC).date() + timedelta(days=_ACTION_DAYS)
     data = {"title": title, "owner": "", "due": due.isoformat(), "type": "process", "state": "open", "of": plan.tag}
+    data["incident"] = str(plan.facts.get("incident") or "")
     desk.ledger.number("action", lambda name: (data, f"action {name}: {title}"), prefix="ACT")
 
 

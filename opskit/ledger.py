@@ -25,6 +25,7 @@ REF = "refs/opskit/ledger"
 FETCHED = "refs/opskit/fetched/ledger"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TRIES = 50
+_REFUSALS = 4  # of one and the same tip, until it is clear that we may not write there
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +124,27 @@ class Ledger:
         (`INC-002-7Q3K`) that it keeps for ever.
         """
         event: Event | None = None
+        refusals: dict[str, int] = {}  # by the tip they came at
         for _ in range(_TRIES):
             if self.remote and not self.sync().shared:
                 break
             tip, known = _tip(self.git, REF), self.read()
             if event and any(event.id == one.id for one in known):
                 return event  # the push whose answer was lost had arrived
+            if refusals.get(tip, 0) >= _REFUSALS:
+                break  # nobody was faster: we may not write there
             event = _numbered(kind, make, prefix, known, suffix=False)
             written = _write(self.git, event, tip)
             try:
                 if self.remote:
                     Remote(self.git, self.remote).push([Update(REF, tip, written)])
-            except OpskitError:  # somebody was faster, or the answer was lost: the next round looks
+            except PushRefused:
+                refusals[tip] = refusals.get(tip, 0) + 1
+                time.sleep(
+                    secrets.randbelow(1 + 10 * refusals[tip]) / 1000
+                )  # whoever is faster may still hold its lock
+                continue  # the next round looks
+            except OpskitError:  # the answer was lost: the next round looks
                 continue
             if _moved(self.git, tip, written):
                 return event
@@ -225,7 +235,7 @@ def _log(git: Git, start: str) -> list[_Record]:
 def _parse(record: _Record) -> Event | None:
     subject, _, body = record.message.strip().partition("\n")
     try:
-        found = json.loads(body.strip().splitlines()[-1])
+        found = json.loads(body.rpartition("\n")[2])  # not splitlines(): texts may hold U+2028
         event = Event(found["id"], found["at"], found["kind"], found["data"], subject)
     except (ValueError, LookupError, TypeError):
         return None

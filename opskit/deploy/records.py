@@ -1,6 +1,7 @@
 """What is written down of a deploy or rollback: the target's history, and the ledger that the team shares."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from opskit.deploy import history
@@ -9,7 +10,9 @@ from opskit.deploy.control import Control
 from opskit.deploy.history import Entry
 from opskit.deploy.operation import Intent
 from opskit.errors import OpskitError
+from opskit.incident.book import Opening, open_incident
 from opskit.ledger import Ledger
+from opskit.moments import read_moment
 
 SHARE_S = 10.0  # a remote that does not answer for so long does not hold production up; the next call shares
 
@@ -51,19 +54,13 @@ def catch_up(context: Context) -> None:
 
 def _draft_incident(context: Context, version: str, commit: str, *, detected_at: str, impact: str) -> None:
     """Open the record of what happened; a person gives it a severity."""
-    facts = {
-        "state": "draft",
-        "title": f"{version} crashed on {context.name} and was rolled back",
-        "impact": impact,
-        "target": context.name,
-        "version": version,
-        "commit": commit,
-        "times": {"detected": detected_at},
-    }
+    title = f"{version} crashed on {context.name} and was rolled back"
+    facts = {"target": context.name, "version": version, "commit": commit}
+    detected = read_moment(detected_at) or datetime.now(UTC)
     book = Ledger(context.git.within(SHARE_S), context.config.remote if context.git.lines("remote") else "")
     try:
-        event = book.number("incident", lambda name: (facts, f"{name}: {facts['title']}"), prefix="INC")
-        context.report.warn(f"incident {event.data['name']} was drafted: {facts['title']}")
+        event = open_incident(book, Opening(title=title, detected=detected, impact=impact, facts=facts))
+        context.report.warn(f"incident {event.data['name']} was drafted: {title}")
     except OpskitError as fault:
         context.report.warn(f"no incident was drafted: {fault}")
 

@@ -16,6 +16,7 @@ from opskit.hotfix import check as checks
 from opskit.hotfix import review as reviews
 from opskit.hotfix.start import plan_start
 from opskit.hotfix.start import start as begin
+from opskit.incident.record import PREFIX, canonical, choose, incidents
 from opskit.release.plan_hotfix import open_hotfix
 from opskit.release.plan_world import read_world, tip
 from opskit.report import Report
@@ -54,6 +55,7 @@ def start(
     report = Report(as_json=json)
     desk = open_desk(report)
     wanted = plan_start(desk, name)
+    incident = _incident(desk, incident) if incident else ""
     base, place = wanted.base.release.tag, wanted.worktree
     for warning in wanted.warnings:
         report.warn(warning)
@@ -183,6 +185,20 @@ def _lasting(minutes: float) -> str:
     if minutes < 120:
         return f"{minutes:g} minutes"
     return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{minutes / (24 * 60):,.0f} days"
+
+
+def _incident(desk: Desk, wanted: str) -> str:
+    """The name of the incident meant. One that the ledger does not know is linked all the same: it may come later."""
+    known = incidents(desk.ledger.read())  # which `plan_start` has brought up to date
+    try:
+        found = choose(known, wanted)
+    except UsageFault as fault:
+        name = canonical(wanted, prefix=PREFIX)
+        desk.report.warn(f"{fault}; the hotfix is linked to {name} all the same")
+        return name
+    if not found.is_open:
+        desk.report.warn(f"{found.name} is resolved already: {found.title}")
+    return found.name
 
 
 def _current(desk: Desk) -> str:

@@ -13,6 +13,9 @@ from opskit.deploy.standing import in_words, standing
 from opskit.errors import Refused
 from opskit.git.refs import BRANCH, read
 from opskit.git.runner import Git
+from opskit.incident.actions import actions
+from opskit.incident.record import incidents
+from opskit.incident.telling import headline
 from opskit.journal import Journal
 from opskit.ledger import Ledger
 from opskit.release.outlook import read_outlook
@@ -36,9 +39,9 @@ def status(*, target: Target = "", json: Json = False) -> None:
     branches = _branches(git, config)
     version = _version(git, config, report)
     operation = _release_operation(git) or next((each["operation"] for each in targets if each["operation"]), None)
-    today = datetime.now(UTC).date().isoformat()
-    incidents = _open(git, "incident", closed=("resolved",))
-    actions = [each for each in _open(git, "action", closed=("done", "verified")) if str(each.get("due", "")) < today]
+    today, events = datetime.now(UTC).date(), Ledger(git).read()
+    still = [one for one in incidents(events) if one.is_open]
+    late = [one for one in actions(events) if one.overdue(today)]
     for branch in branches:
         report.say(f"{branch['name']} {branch['sha'][:12] if branch['sha'] else 'does not exist'}{_distance(branch)}")
     report.say(f"version {version['current'] or 'none yet'}, next {version['next'] or 'nothing to release'}")
@@ -47,11 +50,17 @@ def status(*, target: Target = "", json: Json = False) -> None:
             report.say(line)
     if operation and operation["kind"] not in ("deploy", "rollback"):
         report.say(f"half-done: {operation['detail']}")
-    for name, entries in (("incident", incidents), ("action", actions)):
-        for entry in entries:
-            report.say(f"{name} {entry.get('name', entry.get('id', ''))}: {entry.get('title', '')}")
+    for incident in still:
+        report.say(f"incident {headline(incident)}")
+    for action in late:
+        report.say(f"overdue since {action.due}: {action.name} {action.title} ({action.owner or 'nobody owns it'})")
     report.result(
-        branches=branches, version=version, targets=targets, operation=operation, incidents=incidents, actions=actions
+        branches=branches,
+        version=version,
+        targets=targets,
+        operation=operation,
+        incidents=[one.as_json() for one in still],
+        actions=[one.as_json(today) for one in late],
     )
 
 
@@ -98,13 +107,3 @@ def _release_operation(git: Git) -> dict[str, Any] | None:
     if waiting and operation.fact("plan") is None:
         step = f"a conflict waits to be settled in {waiting[-1]}"
     return {"kind": verb, "step": last.step, "detail": f"{verb}: {step}; opskit {verb} --continue, or --abort"}
-
-
-def _open(git: Git, kind: str, *, closed: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The newest state of each thing of *kind* in the ledger that is not *closed*."""
-    latest: dict[str, dict[str, Any]] = {}
-    for event in Ledger(git).read():
-        if event.kind == kind:
-            name = str(event.data.get("name") or event.data.get("id") or event.id)
-            latest[name] = {**latest.get(name, {}), **event.data}
-    return [data for data in latest.values() if data.get("state") not in closed]

@@ -95,6 +95,14 @@ def test_events_written_by_four_threads_at_once_are_all_there(repos: Repos) -> N
     assert sorted(event.data["n"] for event in Ledger(Git(path)).read()) == list(range(40))
 
 
+def test_a_text_with_every_kind_of_line_break_comes_back_as_it_was(repos: Repos) -> None:
+    book = ledger(repos.empty())
+    text = "a\nb\rc\u2028d\u2029e\x85f\x0bg ☕"
+    book.append("note", {"text": text}, subject=text)
+    assert [event.data["text"] for event in book.read()] == [text]
+    assert book.verify() == []
+
+
 def test_verify_finds_a_foreign_commit_and_an_event_that_was_lost(repos: Repos) -> None:
     project = repos.project()
     book = ledger(project.here)

@@ -1,0 +1,134 @@
+"""Action items: what is to be done so that it does not happen again, by whom, until when, and what proves it done."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from opskit.errors import UsageFault
+from opskit.incident.record import happened, numbered
+from opskit.ledger import Event
+from opskit.moments import told
+
+KIND, PREFIX = "action", "ACT"
+
+
+class Type(StrEnum):
+    """What an action item is good for."""
+
+    PREVENT = "prevent"  # it cannot happen again
+    DETECT = "detect"  # it is noticed sooner
+    MITIGATE = "mitigate"  # it hurts less, or for a shorter time
+    PROCESS = "process"  # people work together differently
+
+
+class State(StrEnum):
+    """Where an action item is."""
+
+    OPEN = "open"
+    DONE = "done"  # somebody says so
+    VERIFIED = "verified"  # its command says so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One action item as it stands. `incident` is the name of the one it was learnt from, "" for none."""
+
+    name: str  # ACT-001
+    event: str
+    title: str
+    owner: str
+    due: str  # YYYY-MM-DD
+    type: str
+    state: State = State.OPEN
+    verify: str = ""  # a shell command that succeeds once it is done
+    author: str = ""  # who wrote the command
+    incident: str = ""
+    of: str = ""  # the release that passed something over
+    done: datetime | None = None
+    verified: datetime | None = None
+
+    def overdue(self, today: date) -> bool:
+        """True if it is still open after its day."""
+        return self.state is State.OPEN and bool(self.due) and self.due < today.isoformat()
+
+    def as_json(self, today: date) -> dict[str, Any]:
+        """As the verbs print it. `name` says what `id` says, as the ledger's events do."""
+        return {
+            "id": self.name,
+            "name": self.name,
+            "title": self.title,
+            "owner": self.owner,
+            "due": self.due or None,
+            "overdue": self.overdue(today),
+            "type": self.type,
+            "state": self.state,
+            "verify": self.verify or None,
+            "incident": self.incident or None,
+            "of": self.of or None,
+            "done": told(self.done),
+            "verified": told(self.verified),
+        }
+
+
+def actions(events: Iterable[Event]) -> list[Action]:
+    """Every action item of the ledger, oldest first."""
+    found: dict[str, Action] = {}
+    for event in events:
+        if event.kind != KIND:
+            continue
+        of = str(event.data.get("act_of", ""))
+        if not of:
+            found[event.id] = _added(event)
+        elif of in found:
+            found[of] = _after(found[of], str(event.data.get("act", "")), event)
+    return list(found.values())
+
+
+def _added(event: Event) -> Action:
+    data = {key: str(value) for key, value in event.data.items() if value is not None}
+    return Action(
+        name=data.get("name") or event.id,
+        event=event.id,
+        title=data.get("title", ""),
+        owner=data.get("owner", ""),
+        due=data.get("due", ""),
+        type=data.get("type", Type.PROCESS),
+        state=next((one for one in State if one == data.get("state")), State.OPEN),
+        verify=data.get("verify", ""),
+        author=event.actor,
+        incident=data.get("incident", ""),
+        of=data.get("of", ""),
+    )
+
+
+def _after(action: Action, act: str, event: Event) -> Action:
+    if act == State.DONE:
+        state = State.VERIFIED if action.verified else State.DONE
+        return replace(action, state=state, done=action.done or happened(event))
+    if act == State.VERIFIED:
+        at = happened(event)
+        return replace(action, state=State.VERIFIED, done=action.done or at, verified=at)
+    return action
+
+
+def choose(every: Sequence[Action], wanted: str) -> Action:
+    """The action item *wanted* names (`ACT-001`, `act-1`, `1`); raises `UsageFault` that lists the open ones."""
+    found = [every[at] for at in numbered(wanted, [(one.name, one.event) for one in every], prefix=PREFIX)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{one.name} ({one.title})" for one in found)
+        raise UsageFault(f"{wanted!r} may be any of {names}", remedy="name it whole")
+    still = [f"{one.name} ({one.title})" for one in every if one.state is State.OPEN]
+    known = f"open are {', '.join(still)}" if still else "none is open"
+    raise UsageFault(f"there is no action item {wanted!r}; {known}", remedy="opskit actions list --all shows every one")
+
+
+def read_due(text: str) -> str:
+    """A day as YYYY-MM-DD; raises `UsageFault`."""
+    try:
+        return date.fromisoformat(text.strip()).isoformat()
+    except ValueError as fault:
+        raise UsageFault(f"--due: {text!r} is no day", remedy="write it as 2026-12-01") from fault
