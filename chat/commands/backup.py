@@ -73,6 +73,8 @@ def make(
     with told(*_FAULTS):
         if not source.exists():
             stop(f"chat: there is no database at {source}", code=1)
+        if refusal := _no_place_for(archive):
+            stop(f"chat: {refusal}", code=1)
         secret = None
         if with_keys:
             key_file = settings.data_dir / keys.FILE_NAME
@@ -82,6 +84,15 @@ def make(
     held = ", ".join(f"{count} {table}" for table, count in manifest.counts.items())
     print(f"{archive}: {held}; schema {manifest.schema}; made {manifest.made_at}")
     print("keys: included, sealed" if manifest.keys else "keys: not included (--with-keys includes them, sealed)")
+
+
+def _no_place_for(archive: Path) -> str | None:
+    """Why *archive* cannot be written: only a new or empty file, or an earlier backup, is put in its place."""
+    if not archive.absolute().parent.is_dir():
+        return f"there is no folder {archive.absolute().parent}: make it, or name a file elsewhere"
+    if not archive.exists() or (archive.is_file() and (not archive.stat().st_size or tarfile.is_tarfile(archive))):
+        return None
+    return f"{archive} is there and is no backup, so it is left alone: name another file"
 
 
 def _write(archive: Path, source: Path, secret: bytes | None) -> Manifest:
@@ -158,7 +169,8 @@ def _read(archive: Path, draft: Path) -> tuple[Manifest, bytes | None]:
                 target.flush()
                 os.fsync(target.fileno())
     except (tarfile.TarError, msgspec.DecodeError, KeyError, EOFError, OSError) as fault:
-        raise BadArchive(archive, fault) from fault
+        why = fault.strerror if isinstance(fault, OSError) and fault.strerror else fault
+        raise BadArchive(archive, why) from fault
     if manifest.format != 1 or _sha256(draft) != manifest.sha256:
         raise BadArchive(archive, "its database is not the one that its manifest names")
     return manifest, secret

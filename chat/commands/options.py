@@ -35,7 +35,13 @@ def told(*faults: type[Exception]) -> Iterator[None]:
     except Exception as fault:
         if not isinstance(fault, (*faults, Fault, OSError)):
             raise
-        stop(f"chat: {fault}", code=1)
+        stop(f"chat: {_sentence(fault)}", code=1)
+
+
+def _sentence(fault: Exception) -> str:
+    if isinstance(fault, OSError) and fault.filename is not None:
+        return f"{fault.filename}: {fault.strerror}"
+    return str(fault)
 
 
 def stop(message: str, *, code: int) -> NoReturn:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 import stat
 import tarfile
@@ -162,6 +163,27 @@ def test_a_backup_says_what_it_holds_and_keeps_the_keys_out(run: Run, settings: 
     manifest = json.loads(member(archive, "manifest.json"))
     assert manifest["counts"] == {"users": 1, "rooms": 1, "messages": 1, "reactions": 1, "sessions": 1}
     assert (manifest["keys"], stat.S_IMODE(archive.stat().st_mode)) == (False, 0o600)
+
+
+@pytest.mark.parametrize("place", ["chat.db", "keys.json", "a folder", "a pipe", "notes.txt", "nowhere/backup.tar.gz"])
+def test_a_backup_takes_the_place_of_nothing_but_a_backup(
+    run: Run, settings: Settings, tmp_path: Path, place: str
+) -> None:
+    asyncio.run(_fill(settings))
+    (settings.data_dir / "a folder").mkdir()
+    os.mkfifo(settings.data_dir / "a pipe")
+    (settings.data_dir / "notes.txt").write_text("buy coffee")
+    target = settings.data_dir / place
+    before = target.read_bytes() if target.is_file() else target.exists()
+    refused = run("backup", str(target))
+    assert refused.exit_code == 1
+    assert str(target.parent) in refused.stderr
+    assert "name" in refused.stderr
+    assert (target.read_bytes() if target.is_file() else target.exists()) == before
+    archive = tmp_path / "backup.tar.gz"
+    archive.touch()
+    for _ in range(2):
+        assert run("backup", str(archive)).exit_code == 0
 
 
 def test_sealed_keys_come_back_on_another_machine_with_the_passphrase_only(
