@@ -1,7 +1,8 @@
 """One followed room on this node: how far it is delivered, who listens, and the newest events kept encoded."""
 
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 from chat.fanout.subscriber import Subscriber
 from chat.protocol.events import MemberChanged, MessageSent, RoomEvent
@@ -11,8 +12,7 @@ UNKNOWN_SEQ = -1  # of a room joined through a release that did not note the pla
 TAIL_EVENTS = 1_000  # and per room: as far as a resume reaches
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A delivered event: its frame, and the event for what membership changes in it mean."""
 
     rev: int

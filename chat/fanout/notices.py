@@ -46,7 +46,8 @@ class Notices:
         """*event* was delivered to the feed's listeners."""
         if feed.eager:
             author = event.message.sender.id
-            self._notify(feed, [s for s in feed.eager if s.user_id != author])
+            if others := [s for s in feed.eager if s.user_id != author]:
+                self._notify(feed, others)
 
     def _notify(self, feed: Feed, subscribers: Iterable[Subscriber]) -> None:
         wave = Wave(feed, feed.seq)

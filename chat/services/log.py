@@ -27,7 +27,7 @@ class Log:
         """For a client: events after a revision, and the head. Raises `InvalidField`, `RoomNotFound`, `NotAMember`."""
         return await logs.catch_up(
             self._store.readers,
-            texts.row_id(room_id, missing=RoomNotFound(ascii(room_id)[:80])),
+            texts.row_id(room_id, missing=RoomNotFound),
             user_id=who.user_id,
             after_rev=texts.whole(after_rev, "after"),
             limit=texts.within(limit, "limit"),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from chat.protocol.errors import Fault, InvalidField, RoomNotFound
+from chat.protocol.errors import InvalidField, RoomNotFound
 from chat.protocol.log import Who
 from chat.services import texts
 from chat.storage import messages
@@ -18,6 +18,25 @@ class Messages:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    def post(
+        self,
+        who: Who,
+        room_id: str,
+        content: str,
+        client_id: str | None = None,
+        *,
+        connection_id: str | None = None,
+        told: Callable[[Sent | Exception], None],
+    ) -> None:
+        """Queue a message without waiting; messages are stored in the order queued.
+
+        Raises at once `InvalidText` for a text the policy refuses and `Unavailable` for a full queue. After that
+        *told* is called once, right after the commit and before the event is delivered, with the message or
+        `RoomNotFound`, `NotAMember`, `ClientIdConflict`, `Unavailable`, or what a bug raised.
+        """
+        draft = _draft(who, room_id, content, client_id, connection_id)
+        self._store.writer.post(messages.append, draft, told=told)
+
     def submit(
         self,
         who: Who,
@@ -27,25 +46,10 @@ class Messages:
         *,
         connection_id: str | None = None,
         acknowledge: Callable[[Sent], None] | None = None,
-        refuse: Callable[[Fault], None] | None = None,
     ) -> asyncio.Future[Sent]:
-        """Queue a message without waiting; messages are stored in the order submitted.
-
-        Raises at once `InvalidText` for a text the policy refuses and `Unavailable` for a full queue. After that the
-        future has the message or `RoomNotFound`, `NotAMember`, `ClientIdConflict`, `Unavailable`, and exactly one of
-        *acknowledge* and *refuse* has been called, right after the commit and before the event is delivered.
-        """
-        with texts.judged("content"):
-            text = allowed_content(content)
-        draft = Draft(
-            room_id=texts.row_id(room_id, missing=RoomNotFound(ascii(room_id)[:80])),
-            user_id=who.user_id,
-            username=who.username,
-            content=text,
-            client_id=texts.client_id(client_id),
-            connection_id=connection_id,
-        )
-        return self._store.writer.submit(messages.append, draft, acknowledge=acknowledge, refuse=refuse)
+        """As `post`, for one who waits; *acknowledge* gets the message before any waiter."""
+        draft = _draft(who, room_id, content, client_id, connection_id)
+        return self._store.writer.submit(messages.append, draft, acknowledge=acknowledge)
 
     async def send(
         self,
@@ -71,9 +75,22 @@ class Messages:
             raise InvalidField("before", "before and after exclude each other")
         return await messages.history(
             self._store.readers,
-            room_id=texts.row_id(room_id, missing=RoomNotFound(ascii(room_id)[:80])),
+            room_id=texts.row_id(room_id, missing=RoomNotFound),
             user_id=who.user_id,
             limit=texts.within(limit, "limit"),
             before=None if before is None else texts.whole(before, "before"),
             after=None if after is None else texts.whole(after, "after"),
         )
+
+
+def _draft(who: Who, room_id: str, content: str, client_id: str | None, connection_id: str | None) -> Draft:
+    with texts.judged("content"):
+        text = allowed_content(content)
+    return Draft(
+        room_id=texts.row_id(room_id, missing=RoomNotFound),
+        user_id=who.user_id,
+        username=who.username,
+        content=text,
+        client_id=texts.client_id(client_id),
+        connection_id=connection_id,
+    )

@@ -45,7 +45,7 @@ class Reactions:
         with texts.judged("emoji"):
             spelled = allowed_emoji(emoji)
         ask = React(
-            message_id=texts.row_id(message_id, missing=MessageNotFound(ascii(message_id)[:80])),
+            message_id=texts.row_id(message_id, missing=MessageNotFound),
             user=User(id=who.user_id, username=who.username),
             emoji=spelled,
             present=present,

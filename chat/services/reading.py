@@ -20,7 +20,7 @@ class Reading:
         Raises `InvalidField` (a negative `seq`), `RoomNotFound`, `NotAMember`.
         """
         ask = Move(
-            room_id=texts.row_id(room_id, missing=RoomNotFound(ascii(room_id)[:80])),
+            room_id=texts.row_id(room_id, missing=RoomNotFound),
             user_id=who.user_id,
             seq=texts.whole(seq, "seq"),
             connection_id=connection_id,

@@ -76,7 +76,7 @@ class Rooms:
 
     async def remove_member(self, who: Who, room_id: str, user_id: str) -> None:
         """Remove someone from one's own room. Raises `RoomNotFound`, `NotAMember`, `Forbidden`, `NotFound`."""
-        member_id = texts.row_id(user_id, missing=NotFound("there is no such member"))
+        member_id = texts.row_id(user_id, missing=lambda _: NotFound("there is no such member"))
         ask = Remove(room_id=_id(room_id), owner_id=who.user_id, user_id=member_id)
         await self._store.writer.submit(rooms.remove, ask)
 
@@ -101,7 +101,7 @@ def _user(who: Who) -> User:
 
 
 def _id(room_id: str) -> str:
-    return texts.row_id(room_id, missing=RoomNotFound(ascii(room_id)[:80]))
+    return texts.row_id(room_id, missing=RoomNotFound)
 
 
 def _name(raw: str) -> RoomName:

@@ -1,7 +1,6 @@
 """Where the text policy's verdicts become the protocol's errors, and numbers from outside fit the database."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from chat.protocol.errors import Code, Fault, InvalidField, InvalidText, UsernameTaken
 from chat.text import TextFault, UsernameReserved, opaque_id
@@ -10,15 +9,21 @@ MOST = 2**53 - 1
 """What JSON readers everywhere take for a whole number (RFC 8259 section 6); no room gets that far."""
 
 
-@contextmanager
-def judged(field: str) -> Iterator[None]:
+class judged:  # noqa: N801 - reads as a word; a generator's context takes six times as long, at every message
     """Have a text fault inside raised as the error of *field*."""
-    try:
-        yield
-    except UsernameReserved as fault:
-        raise UsernameTaken(fault.name) from fault
-    except TextFault as fault:
-        raise InvalidText(Code(fault.code), fault.detail, field=field) from fault
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+
+    def __enter__(self) -> None:
+        """Nothing."""
+
+    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
+        match fault:
+            case UsernameReserved():
+                raise UsernameTaken(fault.name) from fault
+            case TextFault():
+                raise InvalidText(Code(fault.code), fault.detail, field=self._field) from fault
 
 
 def client_id(raw: str | None) -> str | None:
@@ -29,12 +34,12 @@ def client_id(raw: str | None) -> str | None:
         return opaque_id(raw)
 
 
-def row_id(raw: str, *, missing: Fault) -> str:
+def row_id(raw: str, *, missing: Callable[[str], Fault]) -> str:
     """An id to look something up by; what cannot be one is answered as *missing*."""
     try:
         return opaque_id(raw)
     except TextFault:
-        raise missing from None
+        raise missing(ascii(raw)[:80]) from None
 
 
 def whole(value: int, field: str, *, least: int = 0) -> int:

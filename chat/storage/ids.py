@@ -8,7 +8,13 @@ from functools import lru_cache
 
 def new_id(kind: str, *, now_ms: int) -> str:
     """A new id such as `m_…`: it begins with the time, so that rows made together lie together in an index."""
-    return f"{kind}_{now_ms:012x}{os.urandom(8).hex()}"
+    return new_ids(kind, 1, now_ms=now_ms)[0]
+
+
+def new_ids(kind: str, count: int, *, now_ms: int) -> list[str]:
+    """As many new ids at once, ascending: an index takes rows in its own order best."""
+    chance = os.urandom(8 * count).hex()
+    return sorted(f"{kind}_{now_ms:012x}{chance[at : at + 16]}" for at in range(0, 16 * count, 16))
 
 
 def rfc3339(ms: int) -> str:

@@ -1,7 +1,6 @@
 """Messages: storing them by the batch, and reading pages of history."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,12 +10,11 @@ from chat.protocol.errors import ClientIdConflict, Fault, NotAMember, RoomNotFou
 from chat.protocol.events import MessageSent
 from chat.protocol.models import Message, ReactionCount, User
 from chat.storage.connection import Readers
-from chat.storage.ids import new_id, rfc3339
+from chat.storage.ids import new_ids, rfc3339
 from chat.storage.transaction import Transaction, bulk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """A message to be stored; `content` is as the text policy left it."""
 
     room_id: str
@@ -27,7 +25,7 @@ class Draft:
     connection_id: str | None = None
 
 
-class Sent(NamedTuple):
+class Sent(msgspec.Struct, frozen=True):
     """A stored message; `duplicate` where it was stored before."""
 
     message: Message
@@ -45,7 +43,8 @@ class Page(NamedTuple):
 # One statement finds out all about a batch: each draft's room, membership and earlier message with its client_id.
 _JUDGE = """
 SELECT json_group_array(json_array(
-    r.seq, r.rev, m.user_id IS NOT NULL, s.id, s.room_id, s.seq, s.rev, s.sent_ms, s.content))
+    r.seq, r.rev, m.user_id IS NOT NULL,
+    CASE WHEN s.id IS NULL THEN NULL ELSE json_array(s.id, s.room_id, s.seq, s.rev, s.sent_ms, s.content) END))
 FROM json_each(:drafts) AS d
 LEFT JOIN rooms AS r ON r.id = d.value ->> 0 AND r.deleted_ms IS NULL
 LEFT JOIN members AS m ON m.room_id = r.id AND m.user_id = d.value ->> 1
@@ -69,21 +68,21 @@ WHERE members.room_id = j.value ->> 0 AND members.user_id = j.value ->> 1
 """
 
 
-class _Found(NamedTuple):
+class _Found(msgspec.Struct, frozen=True, array_like=True):
     seq: int | None
     rev: int | None
-    member: bool
+    member: int
     earlier: tuple[str, str, int, int, int, str] | None  # id, room_id, seq, rev, sent_ms, content
 
 
-_found_rows = msgspec.json.Decoder(list[list[Any]])
+_found = msgspec.json.Decoder(list[_Found])
+_rows = msgspec.json.Decoder(list[list[Any]])
 
 
 async def _judge(tx: Transaction, drafts: Sequence[Draft]) -> list[_Found]:
     asked = msgspec.json.encode([(d.room_id, d.user_id, d.client_id) for d in drafts]).decode()
     row = await tx.row(_JUDGE, {"drafts": asked})
-    rows = _found_rows.decode(row[0]) if row else []
-    return [_Found(seq, rev, bool(member), None if s[0] is None else tuple(s)) for seq, rev, member, *s in rows]
+    return _found.decode(row[0]) if row else []
 
 
 @bulk
@@ -97,7 +96,7 @@ async def append(tx: Transaction, drafts: Sequence[Draft]) -> Sequence[Sent | Fa
     repeats: dict[tuple[str, str], Message] = {}
     rows: list[tuple[Any, ...]] = []
     outcomes: list[Sent | Fault] = []
-    timestamp = rfc3339(tx.now_ms)
+    timestamp, ids = rfc3339(tx.now_ms), iter(new_ids("m", len(drafts), now_ms=tx.now_ms))
     for draft, found in zip(drafts, await _judge(tx, drafts), strict=True):
         settled = _already_settled(draft, found, repeats)
         if settled is not None:
@@ -106,7 +105,7 @@ async def append(tx: Transaction, drafts: Sequence[Draft]) -> Sequence[Sent | Fa
         seq, rev = heads.get(draft.room_id) or (found.seq or 0, found.rev or 0)
         seq, rev = heads[draft.room_id] = seq + 1, rev + 1
         message = Message(
-            id=new_id("m", now_ms=tx.now_ms),
+            id=next(ids),
             room_id=draft.room_id,
             seq=seq,
             rev=rev,
@@ -231,6 +230,6 @@ async def history(
         raise RoomNotFound(room_id)
     if not row[1]:
         raise NotAMember(room_id)
-    found = sorted((read_message(columns) for columns in _found_rows.decode(row[2])), key=lambda m: m.seq)
+    found = sorted((read_message(columns) for columns in _rows.decode(row[2])), key=lambda m: m.seq)
     kept = found[:limit] if after is not None else found[-limit:]
     return Page(kept, len(found) > limit, row[0])

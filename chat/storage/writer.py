@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from chat.protocol.errors import Fault, Unavailable
+from chat.protocol.errors import Unavailable
 from chat.protocol.log import Committed
 from chat.storage.connection import Connection, DatabaseUnavailable
 from chat.storage.schema import url_of
@@ -47,26 +47,7 @@ async def _probe(tx: Transaction, _: None) -> None:
 class _Op(Generic[A, R]):
     kind: Kind[A, R]
     ask: A
-    done: asyncio.Future[R]
-    acknowledge: Callable[[R], None] | None
-    refuse: Callable[[Fault], None] | None
-
-    def settle(self, outcome: R | Fault) -> None:
-        """Tell the caller: the callback at once, the future's waiter when the event loop gets to it."""
-        if isinstance(outcome, Fault):
-            _call(self.refuse, outcome)
-            if not self.done.done():
-                self.done.set_exception(outcome)
-                self.done.exception()  # a caller that only takes callbacks need not fetch it
-            return
-        _call(self.acknowledge, outcome)
-        if not self.done.done():
-            self.done.set_result(outcome)
-
-    def fail(self, fault: Exception) -> None:
-        """Tell the caller of a bug."""
-        if not self.done.done():
-            self.done.set_exception(fault)
+    told: Callable[[R | Exception], None]
 
 
 class Writer:
@@ -125,24 +106,33 @@ class Writer:
         """Call *callback* whenever another process has committed something."""
         self._rings.append(callback)
 
-    def submit(
-        self,
-        kind: Kind[A, R],
-        ask: A,
-        *,
-        acknowledge: Callable[[R], None] | None = None,
-        refuse: Callable[[Fault], None] | None = None,
-    ) -> asyncio.Future[R]:
-        """Queue one operation; the future has its result, its `Fault`, or `Unavailable`.
+    def post(self, kind: Kind[A, R], ask: A, *, told: Callable[[R | Exception], None]) -> None:
+        """Queue one operation; *told* gets its result, its `Fault`, `Unavailable`, or what a bug raised.
 
-        Exactly one of *acknowledge* and *refuse* is called, right after the commit and before `on_commit`, in the
-        order submitted. Raises `Unavailable` at once when the queue is full.
+        It is called once, right after the commit and before `on_commit`, in the order queued. Raises `Unavailable` at
+        once when the queue is full.
         """
         if self._closing or len(self._queue) >= QUEUE_SIZE:
             raise Unavailable("too much is waiting to be written", retry_after_ms=1000)
-        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Op(kind, ask, done, acknowledge, refuse))
+        self._queue.append(_Op(kind, ask, told))
         self._wake.set()
+
+    def submit(self, kind: Kind[A, R], ask: A, *, acknowledge: Callable[[R], None] | None = None) -> asyncio.Future[R]:
+        """As `post`, for one who waits; *acknowledge* gets the result before any waiter."""
+        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+
+        def told(outcome: R | Exception) -> None:
+            if isinstance(outcome, Exception):
+                if not done.done():
+                    done.set_exception(outcome)
+                    done.exception()  # whoever does not wait need not fetch it
+                return
+            if acknowledge is not None:
+                _call(acknowledge, outcome)
+            if not done.done():
+                done.set_result(outcome)
+
+        self.post(kind, ask, told=told)
         return done
 
     async def _run(self) -> None:
@@ -167,12 +157,12 @@ class Writer:
             self._broken = True
             log.warning("writer.unavailable", cause=str(fault), operations=len(batch))
             for op in batch:
-                op.settle(DatabaseUnavailable(fault))
+                _call(op.told, DatabaseUnavailable(fault))
         except Exception as fault:  # noqa: BLE001 - boundary: a bug in one operation must not stop the writer
             await self._write_alone(batch, fault)
         else:
             for op, outcome in zip(batch, outcomes, strict=True):
-                op.settle(outcome)
+                _call(op.told, outcome)
             _call(self._on_commit, tx.committed)
             self.on_batch(len(batch), time.perf_counter() - started)
 
@@ -180,7 +170,7 @@ class Writer:
         """Something in *batch* has a bug: give each operation a transaction of its own, so that only that one fails."""
         if len(batch) == 1:
             log.error("writer.bug", kind=batch[0].kind.name, exc_info=fault)
-            batch[0].fail(fault)
+            _call(batch[0].told, fault)
             return
         for op in batch:
             await self._write([op])
@@ -243,9 +233,7 @@ def _runs(batch: Sequence[_Op[Any, Any]]) -> Iterator[tuple[Kind[Any, Any], list
         yield ops[0].kind, ops
 
 
-def _call(callback: Callable[[R], None] | None, value: R) -> None:
-    if callback is None:
-        return
+def _call(callback: Callable[[R], None], value: R) -> None:
     try:
         callback(value)
     except Exception:

@@ -20,7 +20,6 @@ ID_BYTES = 64
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _VISIBLE = re.compile(f"[^{BLANK}]")
-_OPAQUE_ID = re.compile(f"[ -~]{{1,{ID_BYTES}}}")
 
 
 def content(raw: str) -> str:
@@ -75,7 +74,7 @@ def password(raw: str) -> str:
 
 def opaque_id(raw: str) -> OpaqueId:
     """Return *raw* if it is 1 to 64 bytes of printable ASCII. Raises TextFault `invalid_field`, `invalid_unicode`."""
-    if _OPAQUE_ID.fullmatch(raw) is None:
+    if not (raw.isascii() and raw.isprintable() and 0 < len(raw) <= ID_BYTES):
         gate(raw)
         raise TextFault("invalid_field", f"an id has 1 to {ID_BYTES} characters of printable ASCII")
     return OpaqueId(raw)

@@ -162,7 +162,7 @@ async def _name(chat: Chat, room_id: str) -> str:
 
 
 def _count(_event: MessageSent, listeners: int) -> None:
-    metrics.deliveries.inc(listeners)
+    metrics.messages.delivered(listeners)
 
 
 def _measure_batch(size: int, seconds: float) -> None:

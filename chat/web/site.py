@@ -1,6 +1,5 @@
 """What every handler of one server process shares."""
 
-import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -79,4 +78,4 @@ class Site:
 
     def loop_time(self) -> float:
         """A clock that never jumps, for limits and deadlines."""
-        return asyncio.get_running_loop().time()
+        return time.monotonic()

@@ -11,7 +11,7 @@ from chat import metrics
 from chat.fanout.frames import encode
 from chat.protocol import commands
 from chat.protocol.errors import Fault, RateLimited
-from chat.protocol.events import Pong, Typing
+from chat.protocol.events import Ack, Pong, Typing
 from chat.protocol.models import User
 from chat.storage.messages import Sent
 from chat.storage.reactions import Reacted
@@ -104,32 +104,29 @@ class Commands:
         session.site.message_rate.check(session.who.user_id, session.site.loop_time())
         while self._under_way >= WINDOW:
             await self._one_settled()
-        future = session.site.chat.messages.submit(
+        session.site.chat.messages.post(
             session.who,
             command.room_id,
             command.content,
             command.client_id if isinstance(command.client_id, str) else None,
             connection_id=session.connection_id,
-            acknowledge=partial(self._sent, command.id, started),
-            refuse=partial(self._not_sent, command.id),
+            told=partial(self._sent, command.id, started),
         )
         self._under_way += 1
-        future.add_done_callback(partial(self._done, command.id))
 
-    def _sent(self, re: str, started: float, sent: Sent) -> None:
-        metrics.send_to_deliver.observe(time.perf_counter() - started)
-        self._answer(ack(re, status="delivered", message=sent.message, duplicate=sent.duplicate))
-
-    def _not_sent(self, re: str, fault: Fault) -> None:
-        self._answer(refusal(re, fault))
-
-    def _done(self, re: str, future: "asyncio.Future[Sent]") -> None:
+    def _sent(self, re: str, started: float, outcome: Sent | Exception) -> None:
         self._under_way -= 1
         if self._settled is not None and not self._settled.done():
             self._settled.set_result(None)
-        error = None if future.cancelled() else future.exception()
-        if error is not None and not isinstance(error, Fault):
-            self._answer(refusal(re, of_bug(error, where="message")))
+        match outcome:
+            case Sent():
+                metrics.messages.sent(time.perf_counter() - started)
+                delivered = Ack(re=re, status="delivered", message=outcome.message, duplicate=outcome.duplicate)
+                self._answer(encode(delivered))
+            case Fault():
+                self._answer(refusal(re, outcome))
+            case Exception():
+                self._answer(refusal(re, of_bug(outcome, where="message")))
 
     # The others: one at a time.
 
