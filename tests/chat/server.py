@@ -21,7 +21,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.chat import contract, forked
+from tests import forked
+from tests.chat import contract
 
 PASSWORD = "correct horse"
 START_S, STOP_S, ANSWER_S = 60.0, 20.0, 20.0
@@ -88,7 +89,7 @@ class Server:
             with self.log_path.open("ab") as log:
                 self.process = subprocess.Popen([self.python, "-m", "chat", "serve"], env=env, stderr=log, stdout=log)
         else:
-            self.process = forked.serve(env, log_path=self.log_path)
+            self.process = forked.chat_serve(env, log_path=self.log_path)
         wait_until(lambda: self._answers(), within_s=START_S, what=lambda: self.log()[-3000:])
         return self
 

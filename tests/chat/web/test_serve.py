@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.chat import forked
+from tests import forked
 from tests.chat.server import (
     NO_TLS,
     QUIET,
@@ -45,7 +45,7 @@ def failed_start(data_dir: Path, *wrapper: str, **env: str) -> tuple[int, str]:
         code, said = ended.returncode, ended.stderr
     else:
         log_path = data_dir / "failed.log"
-        code = forked.serve(settings, log_path=log_path).wait(60)
+        code = forked.chat_serve(settings, log_path=log_path).wait(60)
         said = log_path.read_text()
     return code, "\n".join(line for line in said.splitlines() if not line.startswith("{"))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from opskit.deploy.control import Control, Status
+from tests import forked
 
 SERVICE = Path(__file__).with_name("service.py")
 PYTHON = sys.executable
@@ -149,15 +150,7 @@ class Shop:
 
     def opskit(self, *args: str, env: Mapping[str, str] | None = None) -> Ran:
         """Run opskit here to its end."""
-        done = subprocess.run(
-            [PYTHON, "-m", "opskit", *args],
-            cwd=self.path,
-            env={**self.call_env, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        done = forked.opskit(*args, cwd=self.path, env={**self.call_env, **(env or {})})
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def deploy(self, *args: str) -> Ran:

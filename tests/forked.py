@@ -1,10 +1,11 @@
-"""Servers that need not import everything anew: forked from a process that has, one for each test process."""
+"""Commands that need not import everything anew: forked from a process that has, one for each test process and half."""
 
 import atexit
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -13,15 +14,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-_POLL_S = 0.01
-IMPORTED = (
+_ROOT = Path(__file__).parents[1]
+_POLL_S = 0.005
+_CHAT = (
     *("chat.cli", "chat.commands.serve", "chat.web.serve", "chat.storage.tables", "typer._adapters"),
     *("databases.backends.sqlite", "sqlalchemy.dialects.sqlite", "alembic.command"),
 )
+_OPSKIT = ("opskit.cli", *(f"opskit.verbs.{path.stem}" for path in sorted((_ROOT / "opskit/verbs").glob("[a-z]*.py"))))
 
 
 class Process(Protocol):
-    """What tests do with a server's process; `subprocess.Popen` does it too."""
+    """What tests do with a process; `subprocess.Popen` does it too."""
 
     @property
     def pid(self) -> int: ...
@@ -48,7 +51,7 @@ class Forked:
         deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
         while (code := self.poll()) is None:
             if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired("chat serve", timeout or 0)
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
             time.sleep(_POLL_S)
         return code
 
@@ -58,19 +61,23 @@ class Forked:
             os.kill(self.pid, sig)
 
 
-def serve(env: Mapping[str, str], *, log_path: Path) -> Process:
+def chat_serve(env: Mapping[str, str], *, log_path: Path) -> Process:
     """`chat serve` with this environment, what it prints added to a file."""
-    parent = _parent()
-    return Forked(parent, parent.ask(env=dict(env), log=str(log_path)))
+    return _parent(_CHAT).fork(["chat", "serve"], env=env, cwd=Path.cwd(), out=log_path, err=log_path)
+
+
+def opskit(*args: str, cwd: Path, env: Mapping[str, str], timeout_s: float = 100) -> "subprocess.CompletedProcess[str]":
+    """One call of `opskit` to its end."""
+    return _parent(_OPSKIT).run(["opskit", *args], cwd=cwd, env=env, timeout_s=timeout_s)
 
 
 class _Parent:
-    """The process that has imported the server. It ends when its stdin is closed."""
+    """The process that has imported *modules*, the first one with the command's `main`. It ends with its stdin."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: tuple[str, ...]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chat.forked"],
-            cwd=Path(__file__).parents[2],
+            [sys.executable, "-m", "tests.forked", *modules],
+            cwd=_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -87,15 +94,28 @@ class _Parent:
             ask.flush()
             return json.loads(answer.readline())
 
+    def fork(self, argv: list[str], *, env: Mapping[str, str], cwd: Path, out: Path, err: Path) -> Forked:
+        """Begin a command, what it prints added to files."""
+        return Forked(self, self.ask(argv=argv, env=dict(env), cwd=str(cwd), out=str(out), err=str(err)))
+
+    def run(
+        self, argv: list[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float
+    ) -> "subprocess.CompletedProcess[str]":
+        """A command to its end, and what it printed."""
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder, "out"), Path(folder, "err")
+            code = self.fork(argv, env=env, cwd=cwd, out=out, err=err).wait(timeout_s)
+            return subprocess.CompletedProcess(argv, code, out.read_text(), err.read_text())
+
 
 @cache
-def _parent() -> _Parent:
-    return _Parent()
+def _parent(modules: tuple[str, ...]) -> _Parent:
+    return _Parent(modules)
 
 
-def _fork_on_demand() -> None:
-    """Answer requests until nobody is left to ask; in each child: serve."""
-    for module in IMPORTED:
+def _fork_on_demand(modules: list[str]) -> None:
+    """Answer requests until nobody is left to ask; in each child: be the command."""
+    for module in modules:
         import_module(module)
     for line in sys.stdin.buffer:
         asked = json.loads(line)
@@ -106,23 +126,23 @@ def _fork_on_demand() -> None:
         else:
             answer = os.fork()
             if answer == 0:
-                _become_server(asked["env"], log_path=asked["log"])
-                import_module("chat.cli").main()
+                _become(**asked)
+                import_module(modules[0]).main()
                 return
         print(json.dumps(answer), flush=True)
 
 
-def _become_server(env: Mapping[str, str], *, log_path: str) -> None:
-    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for target, source in ((0, nothing), (1, log), (2, log)):
+def _become(*, argv: list[str], env: Mapping[str, str], cwd: str, out: str, err: str) -> None:
+    appending = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    opened = (os.open(os.devnull, os.O_RDONLY), os.open(out, appending, 0o644), os.open(err, appending, 0o644))
+    for target, source in enumerate(opened):
         os.dup2(source, target)
-    os.close(log)
-    os.close(nothing)
+        os.close(source)
+    os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.argv = ["chat", "serve"]
+    sys.argv = argv
 
 
 if __name__ == "__main__":
-    _fork_on_demand()
+    _fork_on_demand(sys.argv[1:])
