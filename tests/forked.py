@@ -1,6 +1,9 @@
 """Commands that need not import everything anew: forked from a process that has, one for each test process and half."""
 
 import atexit
+import contextlib
+import gc
+import io
 import json
 import os
 import subprocess
@@ -8,11 +11,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 _ROOT = Path(__file__).parents[1]
 _POLL_S = 0.005
@@ -20,7 +24,10 @@ _CHAT = (
     *("chat.cli", "chat.commands.serve", "chat.web.serve", "chat.storage.tables", "typer._adapters"),
     *("databases.backends.sqlite", "sqlalchemy.dialects.sqlite", "alembic.command"),
 )
-_OPSKIT = ("opskit.cli", *(f"opskit.verbs.{path.stem}" for path in sorted((_ROOT / "opskit/verbs").glob("[a-z]*.py"))))
+_OPSKIT = (
+    *("opskit.cli", "typer._adapters", "git", "jinja2", "rich.console", "opskit.deploy.deploying"),
+    *(f"opskit.verbs.{path.stem}" for path in sorted((_ROOT / "opskit/verbs").glob("[a-z]*.py"))),
+)
 
 
 class Process(Protocol):
@@ -66,9 +73,11 @@ def chat_serve(env: Mapping[str, str], *, log_path: Path) -> Process:
     return _parent(_CHAT).fork(["chat", "serve"], env=env, cwd=Path.cwd(), out=log_path, err=log_path)
 
 
-def opskit(*args: str, cwd: Path, env: Mapping[str, str], timeout_s: float = 100) -> "subprocess.CompletedProcess[str]":
+def opskit(
+    *args: str, cwd: Path, env: Mapping[str, str], stdin: str = "", timeout_s: float = 100
+) -> "subprocess.CompletedProcess[str]":
     """One call of `opskit` to its end."""
-    return _parent(_OPSKIT).run(["opskit", *args], cwd=cwd, env=env, timeout_s=timeout_s)
+    return _parent(_OPSKIT).run(["opskit", *args], cwd=cwd, env=env, stdin=stdin, timeout_s=timeout_s)
 
 
 class _Parent:
@@ -94,18 +103,23 @@ class _Parent:
             ask.flush()
             return json.loads(answer.readline())
 
-    def fork(self, argv: list[str], *, env: Mapping[str, str], cwd: Path, out: Path, err: Path) -> Forked:
-        """Begin a command, what it prints added to files."""
-        return Forked(self, self.ask(argv=argv, env=dict(env), cwd=str(cwd), out=str(out), err=str(err)))
+    def fork(
+        self, argv: list[str], *, env: Mapping[str, str], cwd: Path, out: Path, err: Path, given: Path | None = None
+    ) -> Forked:
+        """Begin a command that reads a file, what it prints added to files."""
+        streams = [str(path) for path in (given or Path(os.devnull), out, err)]
+        return Forked(self, self.ask(argv=argv, env=dict(env), cwd=str(cwd), streams=streams))
 
     def run(
-        self, argv: list[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float
+        self, argv: list[str], *, env: Mapping[str, str], cwd: Path, stdin: str, timeout_s: float
     ) -> "subprocess.CompletedProcess[str]":
         """A command to its end, and what it printed."""
         with tempfile.TemporaryDirectory() as folder:
-            out, err = Path(folder, "out"), Path(folder, "err")
-            code = self.fork(argv, env=env, cwd=cwd, out=out, err=err).wait(timeout_s)
-            return subprocess.CompletedProcess(argv, code, out.read_text(), err.read_text())
+            given, out, err = (Path(folder, name) for name in ("given", "out", "err"))
+            given.write_text(stdin, encoding="utf-8")
+            code = self.fork(argv, env=env, cwd=cwd, given=given, out=out, err=err).wait(timeout_s)
+            said = [path.read_bytes().decode(errors="surrogateescape") for path in (out, err)]
+            return subprocess.CompletedProcess(argv, code, *said)
 
 
 @cache
@@ -117,6 +131,7 @@ def _fork_on_demand(modules: list[str]) -> None:
     """Answer requests until nobody is left to ask; in each child: be the command."""
     for module in modules:
         import_module(module)
+    gc.freeze()  # or the first collection of each child would touch, and so copy, all of it
     for line in sys.stdin.buffer:
         asked = json.loads(line)
         answer: int | None
@@ -127,21 +142,39 @@ def _fork_on_demand(modules: list[str]) -> None:
             answer = os.fork()
             if answer == 0:
                 _become(**asked)
-                import_module(modules[0]).main()
-                return
+                _end_with(import_module(modules[0]).main)
         print(json.dumps(answer), flush=True)
 
 
-def _become(*, argv: list[str], env: Mapping[str, str], cwd: str, out: str, err: str) -> None:
-    appending = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    opened = (os.open(os.devnull, os.O_RDONLY), os.open(out, appending, 0o644), os.open(err, appending, 0o644))
-    for target, source in enumerate(opened):
+def _become(*, argv: list[str], env: Mapping[str, str], cwd: str, streams: list[str]) -> None:
+    for target, path in enumerate(streams):
+        source = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT if target else os.O_RDONLY, 0o644)
         os.dup2(source, target)
         os.close(source)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8", errors="surrogateescape")
+    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", errors="backslashreplace")
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     sys.argv = argv
+
+
+def _end_with(main: Callable[[], object]) -> NoReturn:
+    """Run *main* and end with its exit code at once: taking apart what was imported would be most of the work."""
+    code = 1
+    try:
+        main()
+        code = 0
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except BaseException:  # noqa: BLE001 - the end of a process: whatever it was is shown
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":
