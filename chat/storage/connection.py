@@ -12,6 +12,9 @@ import databases
 from chat.protocol.errors import Unavailable
 from chat.storage.glance import Glance
 
+# 32 MiB of WAL, as much as the page cache. With SQLite's own 1,000 the pages of busy rooms are written back every few
+# commits, and somebody's commit waits for it.
+CHECKPOINT_PAGES = 8_000
 BUSY_MS = 5_000  # how long to wait for the other process that shares the file during a deploy
 READ_DEADLINE_S = 10.0
 
@@ -19,6 +22,7 @@ READ_DEADLINE_S = 10.0
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
+    f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
     f"PRAGMA busy_timeout = {BUSY_MS}",
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",

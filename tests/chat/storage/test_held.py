@@ -23,7 +23,9 @@ async def pragma(tx: Transaction, name: str) -> object:
     return row[0] if row else None
 
 
-@pytest.mark.parametrize(("name", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("wal_autocheckpoint", 8_000)]
+)
 async def test_the_writer_keeps_its_pragmas_over_many_transactions(
     settings: Settings, name: str, value: object
 ) -> None:
