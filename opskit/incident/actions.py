@@ -1,8 +1,9 @@
 """Action items: what is to be done so that it does not happen again, by whom, until when, and what proves it done."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +13,7 @@ from opskit.ledger import Event
 from opskit.moments import told
 
 KIND, PREFIX = "action", "ACT"
+EDITED, EDITABLE = "edited", ("title", "owner", "due", "type", "verify", "incident")
 
 
 class Type(StrEnum):
@@ -107,6 +109,10 @@ def _after(action: Action, act: str, event: Event) -> Action:
     if act == State.DONE:
         state = State.VERIFIED if action.verified else State.DONE
         return replace(action, state=state, done=action.done or happened(event))
+    if act == EDITED:
+        author = event.actor if "verify" in event.data else action.author
+        changed: dict[str, Any] = {key: str(event.data[key]) for key in EDITABLE if key in event.data}
+        return replace(action, author=author, **changed)
     if act == State.VERIFIED:
         at = happened(event)
         return replace(action, state=State.VERIFIED, done=action.done or at, verified=at)
@@ -123,12 +129,23 @@ def choose(every: Sequence[Action], wanted: str) -> Action:
         raise UsageFault(f"{wanted!r} may be any of {names}", remedy="name it whole")
     still = [f"{one.name} ({one.title})" for one in every if one.state is State.OPEN]
     known = f"open are {', '.join(still)}" if still else "none is open"
-    raise UsageFault(f"there is no action item {wanted!r}; {known}", remedy="opskit actions list --all shows every one")
+    raise UsageFault(f"there is no action item {wanted!r}; {known}", remedy="opskit actions list shows every one")
 
 
-def read_due(text: str) -> str:
-    """A day as YYYY-MM-DD; raises `UsageFault`."""
+def read_due(text: str, *, today: date) -> str:
+    """A day as YYYY-MM-DD: that, or a span from *today* (`14 days`, `2w`); raises `UsageFault`."""
+    span = re.fullmatch(r"(?:in\s+)?([0-9]{1,4})\s*(d|days?|w|weeks?)", text.strip().lower())
     try:
+        if span:
+            return (today + timedelta(days=int(span[1]) * (7 if span[2].startswith("w") else 1))).isoformat()
         return date.fromisoformat(text.strip()).isoformat()
     except ValueError as fault:
-        raise UsageFault(f"--due: {text!r} is no day", remedy="write it as 2026-12-01") from fault
+        raise UsageFault(f"--due: {text!r} is no day", remedy="write it as 2026-12-01, or as 14 days") from fault
+
+
+def read_type(text: str) -> Type:
+    """The type that *text* names; raises `UsageFault` with the choices."""
+    found = next((one for one in Type if one == text.strip().lower()), None)
+    if found is None:
+        raise UsageFault(f"--type: {text!r} is none", remedy=f"choose from {', '.join(Type)}")
+    return found

@@ -1,10 +1,11 @@
 """Writing an incident into the ledger, and reading what the team wrote; offline it is kept here, and that is said."""
 
+import sys
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Self
 
 from opskit.desk import Desk
 from opskit.errors import UsageFault
@@ -12,6 +13,7 @@ from opskit.incident.record import KIND, PREFIX, Act, Incident, Severity, State
 from opskit.ledger import Event, Ledger, ulid
 from opskit.masking import masker
 from opskit.moments import told
+from opskit.report import Report
 
 SHARE_S = 10.0  # a remote that does not answer for so long is treated as out of reach
 
@@ -39,20 +41,52 @@ class Opening:
         }
 
 
-def shared_ledger(desk: Desk) -> Ledger:
-    """The ledger, never waiting long for a remote that does not answer."""
-    return Ledger(desk.git.within(SHARE_S), desk.remote)
+@dataclass(slots=True)
+class Reading:
+    """The record as it is read for one command. `events` grow by what the command writes."""
+
+    report: Report
+    desk: Desk
+    ledger: Ledger
+    now: datetime
+    events: list[Event]
+
+    @classmethod
+    def of(cls, desk: Desk) -> Self:
+        """With what others wrote; out of reach of the remote with what is here, which is said."""
+        ledger = Ledger(desk.git.within(SHARE_S), desk.remote)
+        if said := ledger.pull().said:
+            print(f"opskit: {said}", file=sys.stderr)
+        return cls(desk.report, desk, ledger, datetime.now(UTC), ledger.read())
+
+    def draft(self, kind: str, data: Mapping[str, Any]) -> Event:
+        """The event that would be written, for a dry run."""
+        return Event(ulid(self.now.timestamp()), self.now.isoformat(timespec="seconds"), kind, data)
+
+    def next_name(self, kind: str, prefix: str) -> str:
+        """The name that the next of *kind* would get, for a dry run."""
+        numbers = (int(event.data.get("number", 0)) for event in self.events if event.kind == kind)
+        return f"{prefix}-{1 + max(numbers, default=0):03}"
+
+    def take_in(self, event: Event | None, *, dry_run: bool) -> dict[str, Any]:
+        """Share the event that was just written (None: nothing was), read on; what the JSON object tells of that."""
+        written, shared = event is not None and not dry_run, None
+        if written:
+            synced = self.ledger.sync()
+            self.events = self.ledger.read()
+            if self.ledger.remote:
+                shared = synced.shared
+                if synced.said:
+                    self.report.warn(synced.said)
+        elif event:
+            self.events.append(event)
+        return {"written": written, "event": event.id if event else None, "shared": shared, "dry_run": dry_run}
 
 
 def open_incident(ledger: Ledger, opening: Opening) -> Event:
     """Write a new incident with the next free number; its name is `data["name"]`, with a suffix if taken offline."""
     data = opening.data()
     return ledger.number(KIND, lambda name: (data, f"{name}: {opening.title}"), prefix=PREFIX)
-
-
-def drafted(kind: str, data: Mapping[str, Any], *, now: datetime) -> Event:
-    """The event that would be written, for a dry run."""
-    return Event(ulid(now.timestamp()), now.isoformat(timespec="seconds"), kind, data)
 
 
 def act_data(incident: Incident, act: Act, **data: Any) -> dict[str, Any]:

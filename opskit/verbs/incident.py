@@ -1,9 +1,7 @@
 """`opskit incident open | note | assess | mitigate | resolve | list | show`: the record of what went wrong."""
 
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +9,7 @@ import typer
 from opskit.errors import UsageFault
 from opskit.incident import telling
 from opskit.incident.assessment import Assessment, Cause, assess, standing
-from opskit.incident.book import Opening, act_data, clean, drafted, one_line, open_incident, shared_ledger
+from opskit.incident.book import Opening, Reading, act_data, clean, one_line, open_incident
 from opskit.incident.record import (
     KIND,
     PREFIX,
@@ -25,7 +23,7 @@ from opskit.incident.record import (
     incidents,
 )
 from opskit.incident.timeline import timeline
-from opskit.ledger import Event, Ledger
+from opskit.ledger import Event
 from opskit.moments import parse_moment, shown, told
 from opskit.report import Report
 from opskit.transaction import open_desk
@@ -76,9 +74,7 @@ def open_(
         title=one_line(title, what="TITLE"), detected=detected, severity=grade(severity), impact=clean(impact)
     )
     if dry_run:
-        numbers = (int(event.data.get("number", 0)) for event in room.events if event.kind == KIND)
-        data = {**opening.data(), "name": f"{PREFIX}-{1 + max(numbers, default=0):03}"}
-        event = drafted(KIND, data, now=room.now)
+        event = room.draft(KIND, {**opening.data(), "name": room.next_name(KIND, PREFIX)})
     else:
         event = open_incident(room.ledger, opening)
     room.answer(event, of=event.id, act=Act.OPEN, dry_run=dry_run)
@@ -210,14 +206,8 @@ def show(name: Id, *, json: Json = False) -> None:
     room.report.result(**room.fields(one))
 
 
-@dataclass(slots=True)
-class _Room:
-    """The record as it is read for one command, and how the command answers."""
-
-    report: Report
-    ledger: Ledger
-    now: datetime
-    events: list[Event]
+class _Room(Reading):
+    """The incidents of the record, and how the command answers."""
 
     @property
     def incidents(self) -> list[Incident]:
@@ -248,23 +238,12 @@ class _Room:
             check_time(one, act, moment, option="--at")
             data["at"] = told(moment)
         facts = act_data(one, act, **data)
-        if dry_run:
-            event = drafted(KIND, facts, now=self.now)
-        else:
-            event = self.ledger.append(KIND, facts, subject=f"{one.name} {said}")
+        event = self.draft(KIND, facts) if dry_run else self.ledger.append(KIND, facts, subject=f"{one.name} {said}")
         self.answer(event, of=one.event, act=act, dry_run=dry_run)
 
     def answer(self, event: Event | None, *, of: str, act: Act, dry_run: bool) -> None:
         """Share the new event (None: nothing new), tell how the incident stands and what comes next."""
-        shared = None
-        if event is None or dry_run:
-            self.events += [event] if event else []
-        else:
-            synced = self.ledger.sync()
-            shared = synced.shared if self.ledger.remote else None
-            self.events = self.ledger.read()
-            if synced.said and self.ledger.remote:
-                self.report.warn(synced.said)
+        written = self.take_in(event, dry_run=dry_run)
         one = next(one for one in self.incidents if one.event == of)
         found = self.assessment(one)
         self.report.say(f"{'would be: ' if dry_run and event else ''}{telling.headline(one)}")
@@ -272,17 +251,11 @@ class _Room:
             self.say(telling.assessment_lines(one, found))
         steps = [] if act is Act.NOTE else list(telling.next_steps(one, found, now=self.now))
         self.say(f"{'next: ' if at == 0 else '      '}{step}" for at, step in enumerate(steps))
-        written = {"written": event is not None and not dry_run, "event": event.id if event else None}
-        self.report.result(**self.fields(one), **written, shared=shared, dry_run=dry_run)
+        self.report.result(**self.fields(one), **written)
 
 
 def _enter(report: Report) -> _Room:
-    """The record with what others wrote; out of reach of the remote with what is here, and that is said."""
-    ledger = shared_ledger(open_desk(report))
-    pulled = ledger.pull()
-    if pulled.said:
-        print(f"opskit: {pulled.said}", file=sys.stderr)
-    return _Room(report, ledger, datetime.now(UTC), ledger.read())
+    return _Room.of(open_desk(report))
 
 
 def _end(room: _Room, name: str, act: Act, *, said: str, at: str, dry_run: bool) -> None:

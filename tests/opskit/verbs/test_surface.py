@@ -16,6 +16,7 @@ _CHANGING = [
     ("target", "install"), ("target", "uninstall"), ("ci",), ("release",), ("undo",), ("init",), ("hotfix", "start"),
     ("hotfix", "check"), ("hotfix", "approve"), ("hotfix", "reject"), ("hotfix", "finish"), ("ledger", "sync"),
     ("runbook", "run"), *(("incident", act) for act in ("open", "note", "assess", "mitigate", "resolve")),
+    *(("actions", act) for act in ("add", "edit", "done", "verify")),
 ]  # fmt: skip
 
 
