@@ -85,7 +85,7 @@ class Sessions:
         claims = self._verifier.verify(access_token, now_s=self._now())
         live = await self._live(claims.session_id)
         if live is None or live.user.id != claims.user_id:
-            raise Unauthorized("the session has ended")
+            raise Unauthorized("the session has ended: sign in again")
         return Who(
             user_id=live.user.id,
             username=live.user.username or "",
@@ -100,7 +100,7 @@ class Sessions:
     async def refresh(self, refresh_token: str) -> SignedIn:
         """Exchange a refresh token for new tokens; one that was used before ends its session. Raises `Unauthorized`."""
         if len(refresh_token) > MAX_SECRET_CHARACTERS or not refresh_token.isascii():
-            raise Unauthorized("the refresh token is not good")
+            raise Unauthorized("the refresh token is not good: sign in again")
         following = secrets.token_urlsafe(32)
         ask = Rotate(
             old_hash=digest(refresh_token),
@@ -109,7 +109,7 @@ class Sessions:
         )
         rotated = await self._store.writer.submit(sessions.rotate, ask)
         if rotated.user is None:
-            raise Unauthorized("the refresh token is not good")
+            raise Unauthorized("the refresh token is not good: sign in again")
         return self.signed_in(rotated.user, rotated.session_id, following)
 
     async def logout(self, who: Who) -> None:

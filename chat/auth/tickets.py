@@ -40,12 +40,12 @@ class Tickets:
         `expires_at` is that of the access token that asked for the ticket.
         """
         if len(ticket) > MAX_TICKET_CHARACTERS or not ticket.isascii():
-            raise Unauthorized("the ticket is not good")
+            raise Unauthorized("the ticket is not good: ask for another one, each is good once and for 30 s")
         found = await self._store.writer.submit(sessions.redeem_ticket, digest(ticket))
         if found is None or (found.origin is not None and found.origin != origin):
-            raise Unauthorized("the ticket is not good")
+            raise Unauthorized("the ticket is not good: ask for another one, each is good once and for 30 s")
         if found.access_expires_ms <= self._now() * 1000:
-            raise Unauthorized("the access token behind the ticket has expired")
+            raise Unauthorized("the access token behind the ticket has expired: refresh it and ask for another ticket")
         return Who(
             user_id=found.user.id,
             username=found.user.username or "",

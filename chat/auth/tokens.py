@@ -59,7 +59,7 @@ class Verifier:
             self._good[token] = known
         claims = known[1]
         if claims.expires_at <= now_s:
-            raise TokenExpired("the access token has expired")
+            raise TokenExpired("the access token has expired: refresh it")
         return claims
 
 
@@ -67,10 +67,10 @@ def _read(ring: KeyRing, token: str) -> tuple[SigningKey, Claims]:
     """A token of ours, whenever it was good, and the key that signed it. Raises `Unauthorized`."""
     try:
         if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
-            raise Unauthorized("the access token is not good")
+            raise Unauthorized("the access token is not good: sign in, or refresh it")
         key = ring.verifying(str(jwt.get_unverified_header(token).get("kid")))
         if key is None:
-            raise Unauthorized("the access token is not good")
+            raise Unauthorized("the access token is not good: sign in, or refresh it")
         said = jwt.decode(
             token,
             key.secret,
@@ -82,4 +82,4 @@ def _read(ring: KeyRing, token: str) -> tuple[SigningKey, Claims]:
         )
         return key, Claims(str(said["sub"]), str(said["sid"]), int(said["exp"]))
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as fault:
-        raise Unauthorized("the access token is not good") from fault
+        raise Unauthorized("the access token is not good: sign in, or refresh it") from fault

@@ -35,7 +35,7 @@ class Accounts:
         with texts.judged("password"):
             password = allowed_password(password)
         if self._registration is Registration.CLOSED:
-            raise Forbidden("registration is closed")
+            raise Forbidden("registration is closed: ask who runs this server for an account")
         if await users.taken(self._store.readers, key=name.key, lookalikes=name.lookalikes):
             raise UsernameTaken(name.display)
         begun = self._sessions.begin(user_agent=user_agent)

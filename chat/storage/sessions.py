@@ -210,7 +210,7 @@ async def seen(tx: Transaction, session_id: str) -> None:
 async def issue_ticket(tx: Transaction, ask: NewTicket) -> None:
     """Store a ticket. Raises `Unauthorized` if the session has ended."""
     if await tx.row(_USER_OF, {"session_id": ask.session_id, "now_ms": tx.now_ms}) is None:
-        raise Unauthorized("the session has ended")
+        raise Unauthorized("the session has ended: sign in again")
     tx.later(
         "INSERT INTO tickets (hash, session_id, origin, access_expires_ms, expires_ms)"
         " VALUES (:hash, :session_id, :origin, :access_expires_ms, :expires_ms)",

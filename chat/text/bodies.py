@@ -33,7 +33,9 @@ def content(raw: str) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     if len(text) > CONTENT_BYTES or (not text.isascii() and len(text.encode()) > CONTENT_BYTES):
-        raise TextFault("content_too_long", f"content has at most {CONTENT_BYTES} bytes of UTF-8")
+        raise TextFault(
+            "content_too_long", f"content has at most {CONTENT_BYTES} bytes of UTF-8, not {len(text.encode())}"
+        )
     if _VISIBLE.search(text) is None:
         raise TextFault("content_empty", "content needs something visible")
     if not text.isprintable() and (found := _CONTROL.search(text)):
@@ -56,7 +58,7 @@ def emoji(raw: str) -> str:
     if (known := canonical(raw)) is not None:
         return known
     gate(raw)
-    raise TextFault("invalid_emoji", "a reaction is exactly one emoji")
+    raise TextFault("invalid_emoji", f"a reaction is exactly one emoji, not {raw[:40]!r}")
 
 
 def password(raw: str) -> str:

@@ -73,14 +73,14 @@ class Call:
         if raw is None:
             return None
         if not (raw.isascii() and raw.isdigit() and len(raw) <= 16 and least <= int(raw) <= most):
-            raise InvalidField(name, f"{name} is a whole number from {least} to {most}")
+            raise InvalidField(name, f"{name} is a whole number from {least} to {most}, not {raw[:40]!r}")
         return int(raw)
 
     def query_flag(self, name: str) -> bool:
         """One query parameter as true or false (absent: false); raises `InvalidField`."""
         raw = self.query(name)
         if raw not in {None, "true", "false"}:
-            raise InvalidField(name, f"{name} is true or false")
+            raise InvalidField(name, f"{name} is true or false, not {(raw or '')[:40]!r}")
         return raw == "true"
 
     @property

@@ -47,7 +47,7 @@ class Rate:
             self._make_room(now_s)
             bucket = self._buckets[key] = Bucket(self._rate_per_s, self._burst, self._burst, now_s)
         if wait_s := bucket.take(now_s):
-            raise RateLimited(f"too many {self._what}", retry_after_ms=math.ceil(wait_s * 1000))
+            raise too_fast(self._what, wait_s)
 
     def _make_room(self, now_s: float) -> None:
         if len(self._buckets) < MAX_KEYS:
@@ -55,3 +55,9 @@ class Rate:
         self._buckets = {key: b for key, b in self._buckets.items() if not b.is_full(now_s)}
         while len(self._buckets) >= MAX_KEYS:  # all in use: forget the longest known
             del self._buckets[next(iter(self._buckets))]
+
+
+def too_fast(what: str, wait_s: float) -> RateLimited:
+    """The fault of one *what* too many; it says when the next is served."""
+    wait_ms = math.ceil(wait_s * 1000)
+    return RateLimited(f"too many {what}: go on in {wait_ms} ms", retry_after_ms=wait_ms)

@@ -75,7 +75,7 @@ def check_origin(
     own = {public_url} if public_url else own_origins(headers.get("Host", ""), encrypted=encrypted)
     if origin in own:
         return origin
-    raise OriginNotAllowed("pages of this origin may not talk to this server")
+    raise OriginNotAllowed(f"pages of {origin[:80]} may not talk to this server; CHAT_ALLOWED_ORIGINS can let them")
 
 
 def own_origins(host: str, *, encrypted: bool) -> set[str]:

@@ -1,7 +1,6 @@
 """Carries out the commands of one connection: in the order sent, answered in that order, sends pipelined."""
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -15,7 +14,7 @@ from chat.protocol.events import Ack, Pong, Typing
 from chat.protocol.models import User
 from chat.storage.messages import Sent
 from chat.storage.reactions import Reacted
-from chat.web.limits import Bucket
+from chat.web.limits import Bucket, too_fast
 from chat.web.problems import of_bug
 from chat.web.routes.messages import seq_within_reason
 from chat.web.socket.answers import ack, refusal
@@ -75,7 +74,7 @@ class Commands:
         self._refused = self._refused + 1 if wait_s else 0
         if self._refused >= REFUSED_IN_A_ROW:
             self._session.close(FLOODING, "flooding")
-        return RateLimited("too many commands", retry_after_ms=math.ceil(wait_s * 1000)) if wait_s else None
+        return too_fast("commands", wait_s) if wait_s else None
 
     def _count_nameless(self, re: str | None) -> None:
         self._nameless = self._nameless + 1 if re is None else 0

@@ -46,7 +46,7 @@ def _look_into(raw: bytes) -> Command | Refused:
             raise InvalidField("type", "type is a string")
         gate(kind, field="type")
         if kind not in COMMANDS:
-            raise UnknownType("there is no such type of frame", field="type")
+            raise UnknownType(f"there is no type {kind[:40]!r}; known are {', '.join(COMMANDS)}", field="type")
         command: Command = read_body(value, COMMANDS[kind])  # type: ignore[assignment]  # COMMANDS holds the union's
     except Fault as fault:
         return Refused(name, fault, kind)

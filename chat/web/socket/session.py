@@ -264,7 +264,7 @@ class Session:
         """Go on with a new token of the same session; returns when that one expires."""
         who = await self.site.chat.sessions.authenticate(access_token)
         if (who.user_id, who.session_id) != (self.who.user_id, self.who.session_id):
-            raise Unauthorized("this token is of another session")
+            raise Unauthorized("this token is of another session: send one of the session that opened this connection")
         self.who = who
         self._watch_expiry()
         return timestamp(who.expires_at)

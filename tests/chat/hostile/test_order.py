@@ -209,3 +209,24 @@ async def test_a_number_of_any_length_is_json_and_no_value_of_a_field(
         await socket.connection.send(f'{{"type":"read","id":"long","room_id":"r_nowhere","seq":{number}}}')
         told_frame = await socket.expect("error")
         assert (told_frame["re"], told_frame["code"], told_frame["field"]) == ("long", "invalid_field", "seq")
+
+
+async def test_a_refusal_names_what_was_given_and_what_to_do(shared_server: Server, ann: Account) -> None:
+    async with Http(shared_server) as http:
+        told = [
+            (await http.call("GET", "/rooms?limit=0", by=ann), ("limit", "100", "'0'")),
+            (await http.call("GET", "/rooms/r_1/members?online=maybe", by=ann), ("online", "true", "'maybe'")),
+            (
+                await http.call("GET", "/me", by=ann, headers=dict(EVIL)),
+                ("https://evil.example", "CHAT_ALLOWED_ORIGINS"),
+            ),
+            (await http.call("GET", "/me", headers={"Authorization": "Bearer x"}), ("access token", "sign in")),
+            (await http.call("POST", "/auth/refresh", json={"refresh_token": "x"}), ("refresh token", "sign in")),
+            (await http.call("PUT", "/messages/m_1/reactions/tea", by=ann), ("one emoji", "'tea'")),
+        ]
+        for answer, words in told:
+            assert [word for word in words if word not in answer.json()["detail"]] == []
+    async with connected(ann) as socket:
+        detail = (await socket.ask("shout"))["detail"]
+        assert "'shout'" in detail
+        assert "message" in detail
