@@ -15,7 +15,7 @@ from tests.chat.naughty import naughty
 from tests.chat.server import Http, Server, Socket, connected
 
 WINDOW = 200  # frames under way
-SHARE = 8  # the fast test deals the strings out: this part of the product
+SHARE = 16  # the fast test deals the strings out: this part of the product
 NAMELESS = 90  # frames in a row that may have no usable id
 FRAME_BYTES = 64 * 1024
 

@@ -17,7 +17,7 @@ from tests.chat.server import PASSWORD, Account, Http, Server, nonce
 
 MAX_BYTES = 64 * 1024
 MAX_TARGET = 8_000  # longer request lines are HTTP's affair
-SHARE = 24  # the fast test deals the strings out: this part of the product
+SHARE = 48  # the fast test deals the strings out: this part of the product
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ async def test_the_events_that_two_processes_make_are_one_dense_log(settings: Se
 
 
 @given(seed=st.integers(0, 2**32))
-@rules(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@rules(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_numbers_are_dense_and_unread_adds_up_whatever_people_do_at_once(tmp_path_factory: "object", seed: int) -> None:
     folder = tmp_path_factory.mktemp("random")  # type: ignore[attr-defined]  # pytest does not export its type
     asyncio.run(_do_anything(Path(str(folder)), random.Random(seed)))

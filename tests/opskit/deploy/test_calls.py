@@ -174,7 +174,9 @@ def test_every_fault_of_a_target_is_told_at_once_before_anything_begins(make_sho
     assert not shop.state_dir.exists()
 
 
-@pytest.mark.parametrize("start", [f"{PYTHON} service.py", f"{PYTHON} service.py --port {{port}}"])
+@pytest.mark.parametrize(
+    "start", [f"{PYTHON} service.py", f"{PYTHON} service.py --port {{port}}"], ids=["socket", "port"]
+)
 @pytest.mark.slow
 def test_every_placeholder_is_filled_in_the_environment_of_service_and_smoke(
     make_shop: Callable[..., Shop], start: str

@@ -133,7 +133,14 @@ def _at_smoke(shop: Shop, *before: str) -> "subprocess.Popen[str]":
     return child
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_deploy_puts_itself_back(running: Shop, number: int) -> None:
     with _at_smoke(running) as child:
         child.send_signal(number)
@@ -145,6 +152,7 @@ def test_an_interrupted_deploy_puts_itself_back(running: Shop, number: int) -> N
     assert half_done(running.state_dir / "operation.jsonl") is None
 
 
+@pytest.mark.slow
 def test_a_deploy_under_nohup_outlives_its_terminal(running: Shop) -> None:
     with _at_smoke(running, "nohup") as child:
         child.send_signal(signal.SIGHUP)

@@ -152,11 +152,17 @@ def test_an_approval_counts_for_the_last_commit_only_and_a_rejection_stops(repos
     [
         (FIXED, "def test_nothing():\n    pass\n", "fixes the issue"),
         pytest.param(BROKEN + "\n", TEST, "fixes the issue", marks=pytest.mark.slow),
-        (FIXED, "from rooms import missing\n\n\ndef test_x():\n    missing()\n", "fixes the issue"),
+        pytest.param(
+            FIXED,
+            "from rooms import missing\n\n\ndef test_x():\n    missing()\n",
+            "fixes the issue",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(FIXED + "".join(f"X{n} = {n}\n" for n in range(40)), TEST, "minimal", marks=pytest.mark.slow),
         (FIXED + "\n\ndef unused():\n    return (\n        1\n    )\n", TEST, "test adequate"),
         pytest.param("raise SystemExit(1)\n", TEST, "no regressions", marks=pytest.mark.slow),
     ],
+    ids=["tests nothing", "still broken", "does not import", "long", "untested line", "red ci"],
 )
 def test_each_row_finds_its_fault(repos: Repos, source: str, test: str, bad: str) -> None:
     here = production(repos, '[ci]\ntests = "python rooms.py"\n').here
@@ -202,6 +208,7 @@ def test_what_cannot_be_measured_is_null_and_does_not_fail(repos: Repos) -> None
     assert "no-such-tool" in ran.out
 
 
+@pytest.mark.slow
 def test_a_coverage_command_that_prints_a_cobertura_file_is_believed(repos: Repos) -> None:
     xml = '<coverage><class filename="app.txt"><line number="1" hits="{hits}"/></class></coverage>'
     for hits, ok in ((1, True), (0, False)):

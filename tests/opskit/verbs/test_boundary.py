@@ -36,14 +36,16 @@ def _at_terminal(
         os.chdir(here.path)
         ready = {**os.environ, **ENVIRONMENT, **here.env, "PYTHONPATH": _ROOT, "TERM": "xterm", **(env or {})}
         os.execve(sys.executable, [sys.executable, "-m", "opskit", *args], ready)
-    shown = b""
+    shown, nothing_happened = b"", False
     while True:
-        if typed and shown.lower().endswith(b"/n] "):
+        asked = shown.lower().endswith(b"/n] ") or (nothing_happened and b"/n] " in shown.lower())
+        if typed and asked:  # a terminal shows what was typed: then it does not end with the question
             if meanwhile:
                 meanwhile()
                 meanwhile = None
             os.write(terminal, typed)
-        if not select.select([terminal], [], [], 1.0)[0]:
+        nothing_happened = not select.select([terminal], [], [], 1.0)[0]
+        if nothing_happened:
             continue
         try:
             shown += os.read(terminal, 4096)
