@@ -8,6 +8,7 @@ from chat.protocol.log import Who
 from chat.services import texts
 from chat.storage import messages
 from chat.storage.messages import Draft, Page, Sent
+from chat.storage.pages import Ask, Pages
 from chat.storage.store import Store
 from chat.text import content as allowed_content
 
@@ -16,7 +17,7 @@ class Messages:
     """Everybody's messages."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store, self._pages = store, Pages(store.readers)
 
     def post(
         self,
@@ -73,14 +74,14 @@ class Messages:
         """A page, oldest first: the newest, or next to a `seq`. Raises `InvalidField`, `RoomNotFound`, `NotAMember`."""
         if before is not None and after is not None:
             raise InvalidField("before", "before and after exclude each other")
-        return await messages.history(
-            self._store.readers,
+        ask = Ask(
             room_id=texts.row_id(room_id, missing=RoomNotFound),
             user_id=who.user_id,
             limit=texts.within(limit, "limit"),
             before=None if before is None else texts.whole(before, "before"),
             after=None if after is None else texts.whole(after, "after"),
         )
+        return await self._pages.read(ask)
 
 
 def _draft(who: Who, room_id: str, content: str, client_id: str | None, connection_id: str | None) -> Draft:
