@@ -94,7 +94,8 @@ def history(_: Notes) -> Iterator[Figure]:
     found = service.history()
     yield Figure("history.newest_per_s", found["newest_per_s"], HIGHER, 600)
     yield Figure("history.small_over_newest", found["small_per_s"] / found["newest_per_s"], LOWER, 1.2)
-    yield Figure("history.newest_over_far_back", found["newest_per_s"] / found["far_back_per_s"], LOWER, 1.2)
+    yield Figure("history.far_back_per_s", found["far_back_per_s"], HIGHER)
+    yield Figure("history.near_over_far_back", found["near_per_s"] / found["far_back_per_s"], LOWER, 1.2)
 
 
 def my_rooms(_: Notes) -> Iterator[Figure]:

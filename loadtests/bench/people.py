@@ -3,6 +3,8 @@
 import http.client
 import itertools
 import json
+import re
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +66,31 @@ class Api:
     def join(self, person: Person, room_id: str) -> None:
         """Make *person* a member."""
         self.call("POST", f"/rooms/{room_id}/join", as_=person)
+
+
+class Reader:
+    """A kept-alive connection that only reads answers whole: a client that takes them apart measures itself as well."""
+
+    def __init__(self, port: int, person: Person) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self._head = f"HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {person.token}\r\n\r\n"
+
+    def get(self, path: str) -> None:
+        """Ask and wait for the answer's last byte; raises `RuntimeError` for anything but 200."""
+        self._socket.sendall(f"GET {path} {self._head}".encode())
+        got = bytearray()
+        while (end := got.find(b"\r\n\r\n")) < 0:
+            got += self._more()
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", got[:end])
+        if not got.startswith(b"HTTP/1.1 200") or length is None:
+            raise RuntimeError(f"GET {path}: {bytes(got[:300])!r}")
+        while len(got) < end + 4 + int(length[1]):
+            got += self._more()
+
+    def _more(self) -> bytes:
+        if not (data := self._socket.recv(1 << 18)):
+            raise RuntimeError("the server hung up")
+        return data
 
 
 def at_once(port: int, calls: Iterable[Callable[[Api], T]], *, connections: int = 8) -> list[T]:

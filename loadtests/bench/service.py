@@ -1,5 +1,6 @@
 """What else the chat is measured for: sends, handshakes, idle memory, history, many rooms, a reconnect storm."""
 
+import itertools
 import json
 import statistics
 import threading
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from loadtests.bench import servers
-from loadtests.bench.people import Api, Person, accounts, at_once, crowd
+from loadtests.bench.people import Api, Person, Reader, accounts, at_once, crowd
 from loadtests.bench.swarm import Swarm
 
 Figures = dict[str, float]
@@ -96,18 +97,28 @@ def idle(*, connections: int = 10_000, watch_s: float = 20.0) -> Figures:
 
 
 def history(*, big: int = 100_000) -> Figures:
-    """Newest pages per second of a room with *big* messages and of a small one, and a page 50,000 back."""
+    """Pages per second, one call at a time: the newest of a room with *big* messages and of a small one, which the
+    server has just read; and pages it has not, each at a place of its own, near the newest and half way back.
+    """
     with servers.chat() as server:
         api = Api(server.port)
         person = api.register()
         small_id, big_id = api.room(person), api.room(person)
         _fill(server.port, person, small_id, 100)
-        small = _per_s(lambda: api.call("GET", f"/rooms/{small_id}/messages?limit=50", as_=person))
         _fill(server.port, person, big_id, big)
-        api = Api(server.port)  # the server has hung up on the idle one meanwhile
-        newest = _per_s(lambda: api.call("GET", f"/rooms/{big_id}/messages?limit=50", as_=person))
-        back = _per_s(lambda: api.call("GET", f"/rooms/{big_id}/messages?limit=50&before={big // 2}", as_=person))
-    return {"newest_per_s": newest, "small_per_s": small, "far_back_per_s": back}
+        reader = Reader(server.port, person)
+
+        def page(room_id: str, before: int | None = None) -> None:
+            bound = "" if before is None else f"&before={before}"
+            reader.get(f"/rooms/{room_id}/messages?limit=50{bound}")
+
+        places = itertools.count()
+        return {
+            "newest_per_s": _per_s(lambda: page(big_id)),
+            "small_per_s": _per_s(lambda: page(small_id)),
+            "near_per_s": _per_s(lambda: page(big_id, big - next(places))),
+            "far_back_per_s": _per_s(lambda: page(big_id, big // 2 - next(places))),
+        }
 
 
 def _fill(port: int, person: Person, room_id: str, messages: int, *, in_flight: int = 400) -> None:
