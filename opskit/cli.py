@@ -148,7 +148,8 @@ def _run(*, as_json: bool) -> int:
         code = _tell(refused, as_json=as_json)
     if code == Exit.INTERRUPTED:  # typer makes it of a KeyboardInterrupt
         print("opskit: interrupted", file=sys.stderr)
-        Report(as_json=as_json).result(error="interrupted", remedy=_LOOK, exit_code=int(code))
+        answered = isinstance(sys.stdout, Outlet) and sys.stdout.answered
+        Report(as_json=as_json and not answered).result(error="interrupted", remedy=_LOOK, exit_code=int(code))
     return code if isinstance(code, int) else Exit.DONE
 
 

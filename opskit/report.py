@@ -23,6 +23,7 @@ class Outlet:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._masked = masker()
+        self.answered = False  # a JSON object that ends an answer is out
         self.fault: OSError | None = None
 
     def write(self, text: str) -> int:
@@ -90,6 +91,8 @@ class Report:
         """Print one JSON line, for commands that stream; says nothing to people."""
         if self.as_json:
             print(json.dumps(fields, ensure_ascii=False), file=self._out, flush=True)
+            if isinstance(self._out, Outlet) and "schema" in fields:
+                self._out.answered = True
 
     @contextmanager
     def step(self, name: str) -> Iterator["Step"]:

@@ -16,7 +16,7 @@ from opskit.deploy.plan import Planned, Step
 from opskit.deploy.releases import Built
 from opskit.deploy.schema import Schema
 from opskit.deploy.service import check_health, whose_fault
-from opskit.errors import OpskitError, PutBack, Refused
+from opskit.errors import Exit, OpskitError, PutBack, Refused
 from opskit.report import Step as Shown
 
 
@@ -88,24 +88,27 @@ def carry_out(run: Run, steps: Sequence[Planned], acts: Mapping[Step, Act]) -> N
 
     Raises `PutBack`; where nothing was in service before, `Refused`.
     """
-    journal = Operation(run.context.layout.operation)
+    journal, step = Operation(run.context.layout.operation), Step.PREFLIGHT
     try:
         for planned in steps:
+            step = planned.step
             journal.started(planned.step.value)
             with told(run.context, planned.step.value) as shown:
                 acts[planned.step](run, shown)
             journal.finished(planned.step.value)
     except (OpskitError, OSError) as fault:
         put_back(run)
-        finish(run, "failed", reason=_sentence(fault))
-        _alert(run, fault)
-        raise _failure(run, fault) from fault
+        finish(run, "failed", reason=_sentence(fault, step))
+        _alert(run, fault, step)
+        raise _failure(run, fault, step) from fault
     except KeyboardInterrupt:
         if run.recorded:
             journal.end()
             raise Detached(run) from None
         put_back(run)
         finish(run, "failed", reason="interrupted")
+        told_so = {**run.fields, "result": "failed", "error": "interrupted", "exit_code": int(Exit.INTERRUPTED)}
+        run.context.report.result(**told_so)
         raise
     journal.end()
 
@@ -154,12 +157,12 @@ def _serving(run: Run, status: Status) -> str:
     return "" if verdict.ok else f", but its health is bad: {verdict.saw}"
 
 
-def _failure(run: Run, fault: BaseException) -> OpskitError:
+def _failure(run: Run, fault: BaseException, step: Step) -> OpskitError:
     kind = run.intent.kind
-    fields = {**run.fields, "result": "failed", "check": _check_of(fault)}
-    check = _check_of(fault)
+    check = _check_of(fault, step)
+    fields = {**run.fields, "result": "failed", "check": check}
     log = str(run.context.log(check)) if check in COMMANDS else f"opskit logs --target {run.context.name}"
-    what = f"the {kind} of {run.intent.version} failed at {_sentence(fault)}"
+    what = f"the {kind} of {run.intent.version} failed at {_sentence(fault, step)}"
     kept = "; the migrated schema stays, which earlier releases can serve" if run.migrated else ""
     if run.before is not None:
         what += f"; {run.before.release.version} is in service as before{kept}"
@@ -177,27 +180,32 @@ def _failure(run: Run, fault: BaseException) -> OpskitError:
     )
 
 
-def _alert(run: Run, fault: BaseException) -> None:
+def _alert(run: Run, fault: BaseException, step: Step) -> None:
     """Tell whom the configuration names if users met the release; a failure on the private socket is for the caller."""
     if not run.cut_over or run.before is None:
         return
     event = {"event": "deploy.put_back", "target": run.context.name, "version": run.intent.version}
-    event |= {"check": _check_of(fault), "saw": fault.verdict.saw if isinstance(fault, CheckFailed) else str(fault)}
+    event |= {
+        "check": _check_of(fault, step),
+        "saw": fault.verdict.saw if isinstance(fault, CheckFailed) else str(fault),
+    }
     restored = {"version": run.before.release.version}
     for sentence in alerts.send(alerts.stored(run.context.layout.state_dir), {**event, "restored": restored}):
         run.context.report.warn(sentence)
 
 
-def _check_of(fault: BaseException) -> str:
+def _check_of(fault: BaseException, step: Step) -> str:
     if isinstance(fault, CheckFailed):
         return fault.verdict.check
-    return "start" if isinstance(fault, LaunchFailed) else "build" if isinstance(fault, BuildFailed) else "step"
+    return "start" if isinstance(fault, LaunchFailed) else "build" if isinstance(fault, BuildFailed) else step.value
 
 
-def _sentence(fault: BaseException) -> str:
+def _sentence(fault: BaseException, step: Step) -> str:
+    if isinstance(fault, CheckFailed | BuildFailed):
+        return str(fault)
     if isinstance(fault, LaunchFailed):
         last = f'; its log ends with "{fault.log_tail[-1]}"' if fault.log_tail else ""
         return f"start: {fault.reason}{last}"
     if isinstance(fault, OSError) and fault.strerror:
-        return f"{fault.strerror} ({fault.filename})" if fault.filename else fault.strerror
-    return str(fault)
+        return f"{step.value}: {fault.strerror}" + (f" ({fault.filename})" if fault.filename else "")
+    return f"{step.value}: {fault}"

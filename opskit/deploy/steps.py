@@ -55,10 +55,15 @@ def hook(command: str, *, name: str, needed: bool) -> Act:
         if ran.ok:
             return
         if needed:
-            raise CheckFailed(Verdict(f"hooks.{name}", False, f"{ran.ending}; see {log}"))
-        shown.status, shown.detail = "warning", f"{ran.ending}; see {log}"
+            raise CheckFailed(Verdict(f"hooks.{name}", False, f"{ran.ending}{_last_words(ran)}; see {log}"))
+        shown.status, shown.detail = "warning", f"{ran.ending}{_last_words(ran)}; see {log}"
 
     return act
+
+
+def _last_words(ran: commands.Ran) -> str:
+    said = ran.tail(lines=1).strip()
+    return f', it says "{said}"' if said else ""
 
 
 def start(run: Run, shown: Shown) -> None:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from opskit.deploy import deploying, lock, records, returning
+from opskit.deploy import deploying, history, lock, records, releases, returning
 from opskit.deploy.context import Context, open_context
 from opskit.deploy.control import Control, LaunchFailed, Status, ensure_running
-from opskit.deploy.supervisor import strays
+from opskit.deploy.supervisor import state, strays
 from opskit.errors import OpskitError, PutBack, Refused
 from opskit.report import Report
 from opskit.verbs.options import DryRun, Json, Target, Yes, confirm
@@ -41,8 +41,9 @@ def start(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, jso
     if held_up and (status := control.status()).running is not None:
         _tell(context, status, "is in service already:")
         return
-    if not (context.layout.state_dir / "state.json").exists():
-        raise Refused(f"nothing was ever deployed to target {context.name}", remedy=_deploy(context))
+    damaged = state.is_damaged(context.layout.state_dir)
+    if not (context.layout.state_dir / state.FILE).exists():
+        raise _nothing_to_start(context, f"nothing was ever deployed to target {context.name}", damaged=damaged)
     if dry_run:
         _plan(context, f"start what ran last on target {context.name} at {context.target.bind}")
         return
@@ -50,7 +51,7 @@ def start(*, target: Target = "", dry_run: DryRun = False, yes: Yes = False, jso
     with lock.held(context.layout.lock, target=context.name, operation="start"):
         control = ensure_running(context.name, context.layout.state_dir, context.target.bind)
         try:
-            _tell(context, _started(context, control), "is in service:")
+            _tell(context, _started(context, control, damaged=damaged), "is in service:")
         except OpskitError:
             if not held_up:  # nothing may go on listening for a service that is not there
                 control.stop()
@@ -159,15 +160,29 @@ def unlock(
     context.report.result(target=context.name, freed=str(holder) if holder else None)
 
 
-def _started(context: Context, control: Control) -> Status:
+def _started(context: Context, control: Control, *, damaged: bool) -> Status:
     last = control.status().last
     if last is None:
-        raise Refused(
-            f"no release has passed a deploy on target {context.name} yet, so there is none to start",
-            remedy=_deploy(context),
-        )
+        never = f"no release has passed a deploy on target {context.name} yet, so there is none to start"
+        raise _nothing_to_start(context, never, damaged=damaged)
     with _told_if_it_fails(context, last.version, "nothing is in service, as before"):
         return control.start()
+
+
+def _nothing_to_start(context: Context, otherwise: str, *, damaged: bool) -> Refused:
+    """Why there is no last release: because there was none (*otherwise*), or because what knew of it is lost."""
+    layout = context.layout
+    served = [name for name in history.service_order(history.read(layout.history)) if (layout.releases / name).exists()]
+    kept = [built.version for built in releases.all_built(layout.releases)]
+    if not served and not (kept and damaged):
+        return Refused(otherwise, remedy=_deploy(context))
+    last = releases.read(layout.releases / served[-1]) if served else None
+    which = f"opskit deploy {last.version if last else 'REF'} --target {context.name}"
+    return Refused(
+        f"what ran last on target {context.name} cannot be told: {layout.state_dir / state.FILE} and the one before it "
+        f"are gone or damaged; kept are the releases {', '.join(kept) or 'none'}",
+        remedy=f"{which} puts one into service",
+    )
 
 
 @contextmanager

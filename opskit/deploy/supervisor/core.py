@@ -88,7 +88,7 @@ class Supervisor(Roles):
             if incoming is None or not incoming.pid:
                 state.operation = None
                 self.save()
-                raise Refused(f"the release ended during {operation.do}: {incoming.last_exit if incoming else ''}")
+                raise Refused(f"the release ended meanwhile: {incoming.last_exit if incoming else 'no reason seen'}")
             self._change_roles(operation)
             operation.swapped = True
             self.save()

@@ -103,6 +103,12 @@ def unpack(data: bytes) -> State | None:
         return None
 
 
+def is_damaged(state_dir: Path) -> bool:
+    """True if there is a state on disk, and no copy of it is whole."""
+    there = [path.read_bytes() for name in (FILE, PREVIOUS) if (path := state_dir / name).is_file()]
+    return bool(there) and not any(map(unpack, there))
+
+
 def boot_id() -> str:
     """Names this boot of the machine, random(4)."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

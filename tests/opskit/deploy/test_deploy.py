@@ -256,10 +256,10 @@ def test_releases_beyond_keep_are_retired(make_shop: Callable[..., Shop]) -> Non
 
 @pytest.mark.slow
 def test_hooks_run_around_it_and_a_failing_one_before_it_stops_it(make_shop: Callable[..., Shop]) -> None:
-    shop = make_shop(hooks={"pre_deploy": "exit 7", "post_deploy": ""})
+    shop = make_shop(hooks={"pre_deploy": "echo not on Fridays; exit 7", "post_deploy": ""})
     ran = shop.deploy()
     assert ran.code == 3
-    assert "hooks.pre_deploy: exit code 7" in ran.last["error"]
+    assert 'hooks.pre_deploy: exit code 7, it says "not on Fridays"' in ran.last["error"]
     shop.configure(hooks={"pre_deploy": "echo $OPSKIT_VERSION > before", "post_deploy": "echo done > after"})
     assert shop.deploy().code == 0
     assert (shop.path / "before").read_text().strip() == "1.0.0"

@@ -1,5 +1,6 @@
 """`kill -9` of `opskit deploy` after every step: production serves one whole release, and both ways out end well."""
 
+import json
 import signal
 import subprocess
 import time
@@ -121,11 +122,11 @@ def _at_smoke(shop: Shop, *before: str) -> "subprocess.Popen[str]":
     shop.configure(smoke="touch $DATA_DIR/at-smoke; while [ ! -e $DATA_DIR/go ]; do sleep 0.05; done")
     shop.commit("v1.1.0")
     child = subprocess.Popen(
-        [*before, PYTHON, "-m", "opskit", "deploy"],
+        [*before, PYTHON, "-m", "opskit", "deploy", "--json"],
         cwd=shop.path,
         env=shop.call_env,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -144,9 +145,10 @@ def _at_smoke(shop: Shop, *before: str) -> "subprocess.Popen[str]":
 def test_an_interrupted_deploy_puts_itself_back(running: Shop, number: int) -> None:
     with _at_smoke(running) as child:
         child.send_signal(number)
-        assert child.wait(30) == 130
-        assert child.stderr is not None
-        assert "Traceback" not in child.stderr.read()
+        told, said = child.communicate(timeout=30)
+    assert (child.returncode, "Traceback" in said) == (130, False)
+    last = json.loads(told.splitlines()[-1])
+    assert [last[key] for key in ("release", "previous", "result", "exit_code")] == ["1.1.0", "1.0.0", "failed", 130]
     assert running.serves == "1.0.0"
     assert running.status.candidate is None
     assert half_done(running.state_dir / "operation.jsonl") is None
@@ -157,5 +159,6 @@ def test_a_deploy_under_nohup_outlives_its_terminal(running: Shop) -> None:
     with _at_smoke(running, "nohup") as child:
         child.send_signal(signal.SIGHUP)
         (running.state_dir / "go").touch()
-        assert child.wait(30) == 0
+        child.communicate(timeout=30)
+    assert child.returncode == 0
     assert running.serves == "1.1.0"

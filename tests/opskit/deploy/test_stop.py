@@ -81,6 +81,20 @@ def test_start_with_nothing_that_was_ever_good_is_refused_and_holds_nothing(make
     assert not shop.control.alive()
 
 
+def test_start_says_when_what_knew_of_the_last_release_is_lost(running: Shop) -> None:
+    assert running.opskit("stop").code == 0
+    for name in ("state.json", "state.json.previous"):
+        (running.state_dir / name).write_bytes(b"torn")
+    told = running.opskit("start", "--json")
+    assert (told.code, "cannot be told" in told.last["error"], "1.0.0" in told.last["error"]) == (3, True, True)
+    assert told.last["remedy"].startswith("opskit deploy 1.0.0 --target local")
+    assert not running.control.alive()
+    (running.state_dir / "state.json").unlink()
+    assert "cannot be told" in running.opskit("start", "--json").last["error"]
+    assert running.opskit(*told.last["remedy"].split()[1:5]).code == 0
+    assert running.serves == "1.0.0"
+
+
 @pytest.mark.slow
 def test_a_start_that_fails_names_the_release_and_holds_nothing(running: Shop) -> None:
     assert running.opskit("stop").code == 0
