@@ -44,6 +44,7 @@ VERBS: dict[str, Verb] = {
     "target": Verb("target", "have the service survive a reboot"),
     "smoke": Verb("smoke", "check a running service from outside"),
     "watch": Verb("watch", "check a target again and again; tell people when something changes"),
+    "security-review": Verb("security_review", "probe a running service for weaknesses, from outside"),
     "ci": Verb("ci", "run the configured steps on a clean checkout of one commit"),
     "release": Verb("release", "changelog, merge, tag and back-merge, published whole or not at all"),
     "hotfix": Verb("hotfix", "repair what production runs: start, check, approve or reject, finish"),

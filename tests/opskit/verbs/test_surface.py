@@ -15,6 +15,7 @@ _CHANGING = [
     ("changelog",), ("deploy",), ("rollback",), ("start",), ("stop",), ("restart",), ("maintenance",), ("unlock",),
     ("target", "install"), ("target", "uninstall"), ("ci",), ("release",), ("undo",), ("init",), ("hotfix", "start"),
     ("hotfix", "check"), ("hotfix", "approve"), ("hotfix", "reject"), ("hotfix", "finish"), ("ledger", "sync"),
+    ("security-review",),
     ("runbook", "run"), *(("incident", act) for act in ("open", "note", "assess", "mitigate", "resolve")),
     *(("actions", act) for act in ("add", "edit", "done", "verify")),
 ]  # fmt: skip
