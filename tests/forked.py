@@ -29,6 +29,8 @@ _OPSKIT = (
     *(f"opskit.verbs.{path.stem}" for path in sorted((_ROOT / "opskit/verbs").glob("[a-z]*.py"))),
 )
 
+_SMOKE = ("smoke.__main__", "_pytest.assertion.rewrite", "_pytest.junitxml")
+
 
 class Process(Protocol):
     """What tests do with a process; `subprocess.Popen` does it too."""
@@ -78,6 +80,11 @@ def opskit(
 ) -> "subprocess.CompletedProcess[str]":
     """One call of `opskit` to its end."""
     return _parent(_OPSKIT).run(["opskit", *args], cwd=cwd, env=env, stdin=stdin, timeout_s=timeout_s)
+
+
+def smoke(*args: str, cwd: Path, env: Mapping[str, str], timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
+    """One run of the smoke suite to its end."""
+    return _parent(_SMOKE).run(["smoke", *args], cwd=cwd, env=env, stdin="", timeout_s=timeout_s)
 
 
 class _Parent:
@@ -164,8 +171,8 @@ def _end_with(main: Callable[[], object]) -> NoReturn:
     """Run *main* and end with its exit code at once: taking apart what was imported would be most of the work."""
     code = 1
     try:
-        main()
-        code = 0
+        returned = main()
+        code = returned if isinstance(returned, int) else 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException:  # noqa: BLE001 - the end of a process: whatever it was is shown

@@ -1,13 +1,15 @@
 """The web client in real browsers against a real server: two people talk, and nothing gets lost on the way."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.chat.server import PASSWORD, Server, nonce, running
+from tests.chat.server import NO_TLS, PASSWORD, Server, nonce, running
 from tests.e2e.browser import chromium
 
 WAIT_MS = 30_000  # generous: the machine may be busy
@@ -34,21 +36,55 @@ def faults() -> Iterator[list[str]]:
     assert seen == []
 
 
+Arrive = Callable[..., Page]
+
+
 @pytest.fixture
-def people(browser: Browser, server: Server, faults: list[str]) -> Iterator[tuple[Page, Page]]:
-    """Two people in browsers of their own, signed up: one in Latin script, one in Arabic."""
-    contexts = [browser.new_context(), browser.new_context(color_scheme="dark")]
-    pages = []
-    for context, name in zip(contexts, ("Zoé", "محمد"), strict=True):
+def arrive(browser: Browser, faults: list[str]) -> Iterator[Arrive]:
+    """Opens pages, each in a browser of its own."""
+    contexts = []
+
+    def new_page(**options: Any) -> Page:
+        context = browser.new_context(**options)
+        contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(WAIT_MS)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
-        sign_up(page, server, f"{name}{nonce('')}")
-        pages.append(page)
-    yield pages[0], pages[1]
+        return page
+
+    yield new_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def zoe(arrive: Arrive, server: Server) -> Page:
+    """Someone signed in, in Latin script."""
+    return signed_in(arrive, server, "Zoé")
+
+
+@pytest.fixture
+def people(arrive: Arrive, server: Server, zoe: Page) -> tuple[Page, Page]:
+    """Two people in browsers of their own, signed in: one in Latin script, one in Arabic."""
+    return zoe, signed_in(arrive, server, "محمد", color_scheme="dark")
+
+
+def register(server: Server, name: str) -> dict[str, Any]:
+    """What the server says of a new account."""
+    body = {"username": f"{name}{nonce('')}", "password": PASSWORD}
+    answer = httpx.post(f"{server.url}/auth/register", json=body, verify=NO_TLS).raise_for_status()
+    return dict(answer.json())
+
+
+def signed_in(arrive: Arrive, server: Server, name: str, **options: Any) -> Page:
+    """The page of someone who signed up on this device before, which is quicker than to sign up each time."""
+    account = register(server, name)
+    kept = [{"name": "chat.refresh_token", "value": account["refresh_token"]}]
+    page = arrive(storage_state={"cookies": [], "origins": [{"origin": server.url, "localStorage": kept}]}, **options)
+    page.goto(server.url)
+    expect(page.get_by_role("navigation", name="Rooms")).to_contain_text(account["user"]["username"])
+    return page
 
 
 def sign_up(page: Page, server: Server, username: str) -> None:
@@ -87,8 +123,10 @@ def sees(page: Page, content: str) -> None:
     expect(page.get_by_role("log").get_by_text(content, exact=True)).to_be_visible()
 
 
-def test_two_people_talk_react_and_stay_together_through_a_restart(people: tuple[Page, Page], server: Server) -> None:
-    zoe, mohammed = people
+def test_two_people_talk_react_and_stay_together_through_a_restart(arrive: Arrive, server: Server) -> None:
+    zoe, mohammed = arrive(), arrive(color_scheme="dark")
+    sign_up(zoe, server, f"Zoé{nonce('')}")
+    sign_up(mohammed, server, f"محمد{nonce('')}")
     room = f"cafe-☕ {nonce('')}"
     start_room(zoe, room)
     join_room(mohammed, room)
@@ -146,13 +184,14 @@ def test_who_types_and_who_is_there_is_shown(people: tuple[Page, Page]) -> None:
     expect(zoe.locator(".about")).to_have_text("2 members, 1 online")
 
 
-def test_older_messages_come_in_above_as_one_scrolls_up(people: tuple[Page, Page]) -> None:
-    zoe, mohammed = people
+def test_older_messages_come_in_above_as_one_scrolls_up(arrive: Arrive, server: Server) -> None:
     room = f"long {nonce('')}"
-    start_room(zoe, room)
-    for number in range(120):
-        say(zoe, f"number {number}")
-    expect(zoe.locator(".pending")).to_have_count(0)
+    with httpx.Client(base_url=server.url, verify=NO_TLS) as teller:
+        teller.headers["Authorization"] = f"Bearer {register(server, 'teller')['access_token']}"
+        room_id = teller.post("/rooms", json={"name": room}).json()["room"]["id"]
+        for number in range(120):
+            teller.post(f"/rooms/{room_id}/messages", json={"content": f"number {number}"}).raise_for_status()
+    mohammed = signed_in(arrive, server, "محمد")
     join_room(mohammed, room)
     sees(mohammed, "number 119")
     assert len(said(mohammed)) == 50
@@ -164,8 +203,7 @@ def test_older_messages_come_in_above_as_one_scrolls_up(people: tuple[Page, Page
     assert said(mohammed) == [f"number {number}" for number in range(120)]
 
 
-def test_a_reload_keeps_the_session_the_room_and_the_messages(people: tuple[Page, Page]) -> None:
-    zoe, _ = people
+def test_a_reload_keeps_the_session_the_room_and_the_messages(zoe: Page) -> None:
     room = f"reload {nonce('')}"
     start_room(zoe, room)
     say(zoe, "still here")
@@ -175,10 +213,9 @@ def test_a_reload_keeps_the_session_the_room_and_the_messages(people: tuple[Page
     sees(zoe, "still here")
 
 
-def test_one_stays_signed_in_on_the_device_in_every_tab_until_signing_out(people: tuple[Page, Page]) -> None:
-    zoe, _ = people
+def test_one_stays_signed_in_on_the_device_in_every_tab_until_signing_out(zoe: Page) -> None:
     name = zoe.locator(".account bdi").inner_text()
-    tabs = [zoe.context.new_page() for _ in range(3)]
+    tabs = [zoe.context.new_page() for _ in range(2)]
     for tab in tabs:  # all renew the one session at once
         tab.goto(zoe.url, wait_until="commit")
     for tab in (*tabs, zoe):
@@ -190,12 +227,10 @@ def test_one_stays_signed_in_on_the_device_in_every_tab_until_signing_out(people
         expect(tab.get_by_role("heading", name="Welcome back")).to_be_visible()
 
 
-def test_who_does_not_want_to_stay_is_signed_in_as_long_as_the_tab(
-    people: tuple[Page, Page], browser: Browser, server: Server
-) -> None:
-    name = people[0].locator(".account bdi").inner_text()
-    context = browser.new_context()
-    page, other = context.new_page(), context.new_page()
+def test_who_does_not_want_to_stay_is_signed_in_as_long_as_the_tab(arrive: Arrive, server: Server) -> None:
+    name = register(server, "Zoé")["user"]["username"]
+    page = arrive()
+    other = page.context.new_page()
     page.goto(server.url)
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
@@ -206,7 +241,6 @@ def test_who_does_not_want_to_stay_is_signed_in_as_long_as_the_tab(
     expect(page.get_by_role("navigation", name="Rooms")).to_contain_text(name)
     other.goto(server.url)
     expect(other.get_by_role("heading", name="Welcome back")).to_be_visible()
-    context.close()
 
 
 def test_what_is_said_offline_waits_and_says_so(people: tuple[Page, Page]) -> None:
@@ -255,12 +289,9 @@ def test_an_address_of_no_room_is_told_once_and_left(people: tuple[Page, Page], 
     assert zoe.url.partition("#")[2] == ""
 
 
-def test_an_ended_session_leads_back_to_signing_in_and_says_why(people: tuple[Page, Page], server: Server) -> None:
-    zoe, _ = people
+def test_an_ended_session_leads_back_to_signing_in_and_says_why(zoe: Page, arrive: Arrive, server: Server) -> None:
     name = zoe.locator(".account bdi").inner_text()
-    second = zoe.context.browser
-    assert second is not None
-    other = second.new_context().new_page()
+    other = arrive()
     other.goto(server.url)
     other.get_by_label("Username").fill(name)
     other.get_by_label("Password").fill(PASSWORD)
@@ -269,15 +300,11 @@ def test_an_ended_session_leads_back_to_signing_in_and_says_why(people: tuple[Pa
     other.get_by_role("button", name="End").click()
     expect(zoe.get_by_role("heading", name="Welcome back")).to_be_visible()
     expect(zoe.get_by_text("Your session has ended. Please sign in again.")).to_be_visible()
-    other.context.close()
 
 
-def test_a_wrong_password_and_a_taken_name_are_told_in_words(
-    people: tuple[Page, Page], browser: Browser, server: Server
-) -> None:
-    zoe, _ = people
-    name = zoe.locator(".account bdi").inner_text()
-    page = browser.new_context().new_page()
+def test_a_wrong_password_and_a_taken_name_are_told_in_words(arrive: Arrive, server: Server) -> None:
+    name = register(server, "Zoé")["user"]["username"]
+    page = arrive()
     page.goto(server.url)
     page.get_by_label("Username").fill(name.upper())
     page.get_by_label("Password").fill("not the password")
@@ -286,11 +313,9 @@ def test_a_wrong_password_and_a_taken_name_are_told_in_words(
     page.get_by_role("button", name="Create an account").click()
     page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("alert")).to_have_text("That username, or one that looks like it, is taken.")
-    page.context.close()
 
 
-def test_the_page_works_by_keyboard_alone(people: tuple[Page, Page]) -> None:
-    zoe, _ = people
+def test_the_page_works_by_keyboard_alone(zoe: Page) -> None:
     room = f"keys {nonce('')}"
     zoe.keyboard.press("Control+k")
     zoe.keyboard.type(room)

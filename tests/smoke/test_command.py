@@ -12,15 +12,17 @@ from threading import Thread
 
 import pytest
 
+from tests import forked
+
 NOBODY = "http://127.0.0.1:9"  # the discard port: refused at once
 
 
-def smoke(*arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "smoke", *arguments]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("SMOKE_")}
-    return subprocess.run(
-        command, cwd=cwd, env=clean | env, capture_output=True, encoding="utf-8", timeout=60, check=False
-    )
+def environment(**env: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SMOKE_")} | env
+
+
+def smoke(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return forked.smoke(*arguments, cwd=Path.cwd(), env=environment(**env))
 
 
 class AlwaysFails(BaseHTTPRequestHandler):
@@ -77,7 +79,9 @@ def test_the_junit_report_counts_what_failed(against_broken: Broken) -> None:
 def test_the_callers_pytest_settings_and_plugins_do_not_matter(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     (tmp_path / "conftest.py").write_text("raise SystemExit(3)\n")
-    done = smoke("--url", NOBODY, "--json", cwd=tmp_path, PYTEST_ADDOPTS="--other", PYTEST_PLUGINS="no_such_plugin")
+    command = [sys.executable, "-P", "-m", "smoke", "--url", NOBODY, "--json"]
+    env = environment(PYTEST_ADDOPTS="--other", PYTEST_PLUGINS="no_such_plugin")
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, encoding="utf-8", timeout=60)
     assert done.returncode == 1
     assert json.loads(done.stdout)["checks"][0]["name"].startswith("it is alive")
 
