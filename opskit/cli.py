@@ -50,6 +50,7 @@ VERBS: dict[str, Verb] = {
     "hotfix": Verb("hotfix", "repair what production runs: start, check, approve or reject, finish"),
     "undo": Verb("release", "take back the last release or hotfix", "undo_app"),
     "incident": Verb("incident", "what goes wrong: open, note, assess, mitigate, resolve, list, show"),
+    "postmortem": Verb("postmortem", "what was learnt of an incident, filled in from the record"),
     "actions": Verb("actions", "what was learnt: list, add, edit, done, verify"),
     "loadtest": Verb("loadtest", "put load on a running service; thresholds decide"),
     "ledger": Verb("ledger", "the record: show, verify, export"),

@@ -113,10 +113,11 @@ def suspects(events: Iterable[Event], *, detected: datetime, now: datetime) -> l
 
 
 def fixes(events: Sequence[Event], incident: str) -> list[Deploy]:
-    """The deploys of hotfixes that were started for *incident*, oldest first."""
+    """The deploys of hotfixes that were started for *incident* and reached production, oldest first."""
     mends = [event.data for event in events if event.kind == "hotfix" and event.data.get("incident") == incident]
     commits, versions = {data.get("sha") for data in mends}, {data.get("version") for data in mends}
-    return [one for one in deploys(events) if one.commit in commits or one.version in versions]
+    reached = (one for one in deploys(events) if one.result != "under way")
+    return [one for one in reached if one.commit in commits or one.version in versions]
 
 
 def _is(one: Deploy, target: str, version: str) -> bool:

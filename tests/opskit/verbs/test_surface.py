@@ -17,7 +17,7 @@ _CHANGING = [
     ("hotfix", "check"), ("hotfix", "approve"), ("hotfix", "reject"), ("hotfix", "finish"), ("ledger", "sync"),
     ("security-review",),
     ("runbook", "run"), *(("incident", act) for act in ("open", "note", "assess", "mitigate", "resolve")),
-    *(("actions", act) for act in ("add", "edit", "done", "verify")),
+    ("postmortem",), *(("actions", act) for act in ("add", "edit", "done", "verify")),
 ]  # fmt: skip
 
 
