@@ -21,7 +21,7 @@ _IN_BODY = frozenset(_GROUP_OF) | {"refactor", "docs", "test", "build", "ci", "c
 # What looks like a story key and is the name of a standard, a weakness or an incident.
 _NO_STORY = ("AES-", "CVE-", "CWE-", "GHSA-", "HTTP-", "INC-", "ISO-", "PEP-", "RFC-", "SHA-", "UTF-")
 
-_HEADER = re.compile(r"([A-Za-z][\w-]*)(?:\(([^()]*)\))?(!)?:\s*(\S.*)", re.DOTALL)
+_HEADER = re.compile(r"([A-Za-z][\w-]*)(?:\(([^()]*[^()\s][^()]*)\))?(!)?:\s+(\S.*)", re.DOTALL)
 _GIT_REVERT = re.compile(r'(Revert|Reapply) "(.+)"(?:\s*\(#\d+\))?', re.DOTALL)
 _REVERTED = re.compile(
     r"\bThis reverts commit\s+([0-9a-f]{7,64})\b(?:,\s+reversing\s+changes\s+made\s+to\s+([0-9a-f]{7,64})\b)?"
