@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from opskit.incident.record import happened
@@ -118,6 +119,26 @@ def fixes(events: Sequence[Event], incident: str) -> list[Deploy]:
     commits, versions = {data.get("sha") for data in mends}, {data.get("version") for data in mends}
     reached = (one for one in deploys(events) if one.result != "under way")
     return [one for one in reached if one.commit in commits or one.version in versions]
+
+
+class Repair(Enum):
+    """How far the hotfix for an incident has come."""
+
+    NONE = "none"
+    STARTED = "started"
+    RELEASED = "released"
+    DEPLOYED = "deployed"
+
+
+def repair(events: Sequence[Event], incident: str) -> Repair:
+    """How far the newest hotfix for *incident* has come; one that was rolled back counts as none."""
+    found = Repair.NONE
+    for event in events:
+        if event.data.get("incident") == incident and event.kind in ("hotfix_start", "hotfix"):
+            found = Repair.STARTED if event.kind == "hotfix_start" else Repair.RELEASED
+    if found is Repair.RELEASED and (mends := fixes(events, incident)):
+        return Repair.NONE if mends[-1].left else Repair.DEPLOYED
+    return found
 
 
 def _is(one: Deploy, target: str, version: str) -> bool:

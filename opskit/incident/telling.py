@@ -5,7 +5,7 @@ from datetime import datetime
 
 from opskit.incident.assessment import DOES, Assessment, Decision
 from opskit.incident.record import Incident, State
-from opskit.incident.suspects import Deploy
+from opskit.incident.suspects import Deploy, Repair
 from opskit.incident.timeline import Row
 from opskit.moments import in_words, shown
 
@@ -58,8 +58,16 @@ def timeline_lines(rows: Sequence[Row]) -> Iterator[str]:
         yield f"  {shown(row.at)}  {text}  ({', '.join(filter(None, (row.actor, row.id)))})"
 
 
-def next_steps(incident: Incident, found: Assessment, *, now: datetime) -> Iterator[str]:
-    """What to do now, as commands."""
+_REPAIR = {
+    Repair.NONE: "opskit hotfix start NAME --incident {}",
+    Repair.STARTED: "opskit hotfix check, then approve and finish",
+    Repair.RELEASED: "opskit deploy, which puts the hotfix into service",
+    Repair.DEPLOYED: "",
+}
+
+
+def next_steps(incident: Incident, found: Assessment, done: Repair, *, now: datetime) -> Iterator[str]:
+    """What to do now, as commands; *done* is how far its hotfix has come."""
     name = incident.name
     if incident.state is State.RESOLVED:
         yield f"opskit postmortem {name} --write"
@@ -74,8 +82,11 @@ def next_steps(incident: Incident, found: Assessment, *, now: datetime) -> Itera
         way = next(filter(None, (one.way_back(name) for one in found.suspects)), None)
         if way and not incident.times.mitigated:
             yield way
+    elif found.decision is Decision.FIX_FORWARD and done is Repair.DEPLOYED:
+        yield _REPAIR[Repair.NONE].format(name)
     elif found.decision in (Decision.HOTFIX, Decision.FIX_FORWARD):
-        yield f"opskit hotfix start NAME --incident {name}"
+        if step := _REPAIR[done]:
+            yield step.format(name)
     elif found.decision is Decision.NEXT_SPRINT:
         yield f'opskit actions add "…" --incident {name}'
     age = in_words((now - incident.times.detected).total_seconds())

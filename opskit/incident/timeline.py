@@ -13,7 +13,8 @@ _MEANWHILE = (
     *("deploy", "rollback", "release", "candidate", "prepare", "undo"),
     *("hotfix_start", "hotfix_check", "approval", "hotfix"),
 )
-_ADDED = ("reason", "detail", "why", "override", "break_glass")  # what an event says beyond its subject
+# What an event says beyond its subject, and how that is told.
+_ADDED = {"reason": "", "detail": "", "why": "", "override": "override: ", "break_glass": "break glass: "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,10 @@ def _own(event: Event) -> str:
         return f"{began}: {data.get('title', '')}"
     if act == Act.ASSESS:
         return f"assessed as {severity}, {data.get('decision', '')}: {data.get('rule', '')}"
-    return str(data.get("text") or {Act.MITIGATE: "mitigated", Act.RESOLVE: "resolved"}.get(Act(act), act))
+    text, ended = str(data.get("text") or ""), {Act.MITIGATE: "mitigated", Act.RESOLVE: "resolved"}
+    return ": ".join(filter(None, (next((word for each, word in ended.items() if each == act), ""), text))) or act
 
 
 def _said(event: Event) -> str:
-    added = [str(event.data[key]) for key in _ADDED if event.data.get(key)]
-    missing = [text for text in dict.fromkeys(added) if text not in event.subject]
-    return "; ".join([event.subject, *missing])
+    added = {str(event.data[key]): how for key, how in _ADDED.items() if event.data.get(key)}
+    return "; ".join([event.subject, *(how + text for text, how in added.items() if text not in event.subject)])

@@ -22,6 +22,7 @@ from opskit.incident.record import (
     grade,
     incidents,
 )
+from opskit.incident.suspects import repair
 from opskit.incident.timeline import timeline
 from opskit.ledger import Event
 from opskit.moments import parse_moment, shown, told
@@ -249,7 +250,9 @@ class _Room(Reading):
         self.report.say(f"{'would be: ' if dry_run and event else ''}{telling.headline(one)}")
         if act is Act.ASSESS:
             self.say(telling.assessment_lines(one, found))
-        steps = [] if act is Act.NOTE else list(telling.next_steps(one, found, now=self.now))
+        steps = (
+            [] if act is Act.NOTE else list(telling.next_steps(one, found, repair(self.events, one.name), now=self.now))
+        )
         self.say(f"{'next: ' if at == 0 else '      '}{step}" for at, step in enumerate(steps))
         self.report.result(**self.fields(one), **written)
 

@@ -6,7 +6,8 @@ import pytest
 
 from opskit.incident.assessment import assess, standing
 from opskit.incident.record import incidents
-from opskit.incident.suspects import deploys
+from opskit.incident.suspects import deploys, repair
+from opskit.incident.telling import next_steps
 from tests.opskit.incident.events import BEGAN, Book
 
 
@@ -75,6 +76,37 @@ def test_a_deployed_fix_that_is_almost_right_is_fixed_forward() -> None:
     assert decided(book)[0] == "fix_forward"
     book.rolled_back("1.0.0", 50, previous="1.0.1")
     assert decided(book)[0] == "hotfix"
+
+
+def test_what_comes_next_follows_the_hotfix_as_far_as_it_has_come() -> None:
+    book = Book()
+    first = book.opened()
+    book.did(first, "assess", 1, severity="S0", decision="hotfix", rule="in the code")
+    said = [following(book)]
+    book.add("hotfix_start", 2, incident="INC-001")
+    said.append(following(book))
+    book.add("hotfix", 3, version="1.0.1", sha="c1.0.1", incident="INC-001")
+    said.append(following(book))
+    book.deployed("1.0.1", 4, previous="1.0.0")
+    said.append(following(book))
+    book.rolled_back("1.0.0", 5, previous="1.0.1")
+    said.append(following(book))
+    book.did(first, "resolve", 6)
+    said.append(following(book))
+    assert [each.split(" --")[0] for each in said] == [
+        "opskit hotfix start NAME",
+        "opskit hotfix check, then approve and finish",
+        "opskit deploy, which puts the hotfix into service",
+        "opskit incident mitigate INC-001, once users are no longer hurt (7 minutes so far)",
+        "opskit hotfix start NAME",
+        "opskit postmortem INC-001",
+    ]
+
+
+def following(book: Book) -> str:
+    """The first of the next steps."""
+    one, now = incidents(book.events)[0], BEGAN + timedelta(minutes=7)
+    return next(next_steps(one, standing(one, book.events, now=now), repair(book.events, one.name), now=now))
 
 
 def test_a_crash_loop_that_the_supervisor_rolled_back_was_a_broken_deploy() -> None:
