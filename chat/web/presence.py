@@ -113,6 +113,8 @@ class PresenceDesk:
         rooms = self._hub.rooms_of(user.id) or self._rooms.get(user.id)
         if not event.online:
             self._rooms.pop(user.id, None)
+        if user.username is None:  # erased, and so out of every room, of which this node may not have heard in time
+            return
         if rooms is None:
             rooms = {room.room_id for room in (await chat.log.snapshot(user.id)).rooms}
         for room_id in rooms:

@@ -11,7 +11,9 @@ import pytest
 
 from tests.chat.conversation.line import open_line
 from tests.chat.conversation.world import WHOLE
-from tests.chat.server import Account, Http, Server, Socket, connected, free_port, open_socket
+from tests.chat.server import PASSWORD, Account, Http, Server, Socket, connected, free_port, open_socket
+
+ERASED = 4012
 
 
 @pytest.fixture
@@ -69,6 +71,22 @@ async def test_only_the_first_connection_and_the_last_are_told_whatever_process(
         states = {member["user"]["id"]: member for member in away.json()["members"]}
         assert states[ann.id]["online"] is False
         assert states[ann.id]["last_active"] >= told["last_active"]
+
+
+async def test_an_account_erased_elsewhere_is_a_member_no_more_when_its_connection_is_told_gone(
+    pair: list[Server], https: list[Http]
+) -> None:
+    ann, bob = await https[1].register(), await https[1].register()
+    async with watched(https[1], [ann, bob]) as (line, room_id):
+        gone, after = await open_socket(ann), await open_socket(bob)
+        for person in (ann, bob):
+            await line.expect("presence", user={"id": person.id, "username": person.username})
+        await https[0].call("DELETE", "/me", by=ann, json={"password": PASSWORD})
+        assert (await gone.closed())[0] == ERASED
+        await line.expect("member", room_id=room_id, op="leave", user={"id": ann.id, "username": None})
+        await after.close()
+        await line.expect("presence", online=False, user={"id": bob.id, "username": bob.username})
+        assert presence_of(line, ann) == [True]
 
 
 async def test_a_1012_close_and_a_quick_return_cause_no_presence_frames(
