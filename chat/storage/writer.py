@@ -26,6 +26,7 @@ R = TypeVar("R")
 
 QUEUE_SIZE = 20_000
 BATCH_SIZE = 1_000
+GATHERING_TURNS = 4  # of the event loop; with more, those who wait for one answer before the next message wait longer
 DOORBELL_S = 0.02  # SQLite tells of other processes' commits only when asked
 SURE_S = 0.25  # a look at the WAL file is a thousandth of the price, and may miss one of two commits in one clock tick
 
@@ -141,9 +142,17 @@ class Writer:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await asyncio.sleep(0)  # whoever is ready in this turn of the loop shares the commit
+            await self._gather()
             size = min(len(self._queue), BATCH_SIZE)
             await self._write([self._queue.popleft() for _ in range(size)])
+
+    async def _gather(self) -> None:
+        """Have whoever is ready in this turn of the loop share the commit, and in the next, while they bring more."""
+        for _ in range(GATHERING_TURNS):
+            before = len(self._queue)
+            await asyncio.sleep(0)
+            if len(self._queue) == before:
+                return
 
     async def _write(self, batch: list[_Op[Any, Any]]) -> None:
         started = time.perf_counter()
