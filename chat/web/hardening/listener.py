@@ -15,12 +15,14 @@ import structlog
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Closed, RawData
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import Framework
 from hypercorn.utils import wrap_app
 
 from chat.web.hardening.requests import Careful
 from chat.web.hardening.sockets import tune
+from chat.web.hardening.straight import SLICE_BYTES
 from chat.web.hardening.thrift import IdleTimer
 from chat.web.waiting import until
 
@@ -53,11 +55,23 @@ class Connection(TCPServer):
     async def _read_data(self) -> None:
         if isinstance(self.protocol.protocol, H11Protocol):
             self.protocol.protocol = Careful.instead_of(self.protocol, reader=self.reader, writer=self.writer)
-        await super()._read_data()
+        await self._read_by_turns()
+        await self.protocol.handle(Closed())
         await self.idle_task.stop()
 
+    async def _read_by_turns(self) -> None:
+        """As Hypercorn's, in slices: for as long as 64 KiB of tiny frames take, nobody else would be served."""
+        while not self.reader.at_eof():
+            try:
+                data = await self.reader.read(SLICE_BYTES)
+            except OSError:  # as are TLS's and a connection's
+                return
+            await self.protocol.handle(RawData(data))
+            if len(data) == SLICE_BYTES:
+                await asyncio.sleep(0)
+
     async def _close(self) -> None:
-        with contextlib.suppress(TimeoutError):  # a TLS peer that does not answer the goodbye
+        with contextlib.suppress(OSError):  # a peer that is gone, or over TLS does not answer the goodbye
             await super()._close()
 
 
