@@ -53,6 +53,7 @@ VERBS: dict[str, Verb] = {
     "postmortem": Verb("postmortem", "what was learnt of an incident, filled in from the record"),
     "actions": Verb("actions", "what was learnt: list, add, edit, done, verify"),
     "loadtest": Verb("loadtest", "put load on a running service; thresholds decide"),
+    "report": Verb("report", "the five DORA measures, and what was done"),
     "ledger": Verb("ledger", "the record: show, verify, export"),
     "runbook": Verb("runbook", "one page for each situation"),
     "init": Verb("init", "write a commented configuration for this repository"),
