@@ -174,8 +174,8 @@ def test_stop_ends_relay_and_service(target: Target) -> None:
     assert processes_of(target.state_dir) == []
 
 
-def test_a_relay_out_of_descriptors_waits_without_spinning_and_goes_on(shared: Target) -> None:
-    status = shared.deploy("1.0.0", command=page(shared, "1.0.0"))
+def test_a_relay_out_of_descriptors_waits_without_spinning_and_goes_on(target: Target) -> None:
+    status = target.deploy("1.0.0", command=page(target, "1.0.0"))
     assert status.running is not None
     pid = status.running.pid
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
