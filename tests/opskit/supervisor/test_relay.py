@@ -105,58 +105,58 @@ def test_a_killed_relay_leaves_no_service_behind(shared: Target) -> None:
     assert shared.get() == "1.0.0"
 
 
-def test_a_half_closed_connection_still_gets_its_answer(shared: Target) -> None:
-    status = shared.deploy("1.0.0", command=shlex.join([BASE, "-c", ECHO, "{port}"]))
+def test_a_half_closed_connection_still_gets_its_answer(target: Target) -> None:
+    status = target.deploy("1.0.0", command=shlex.join([BASE, "-c", ECHO, "{port}"]))
     with socket.create_connection(address(status.public_url), timeout=5) as client:
         client.sendall(b"x" * 300_000)
         client.shutdown(socket.SHUT_WR)
         assert client.recv(100) == b"300000 bytes"
 
 
-def test_a_parked_relay_lets_a_busy_connection_finish(shared: Target) -> None:
+def test_a_parked_relay_lets_a_busy_connection_finish(target: Target) -> None:
     echo = shlex.join([BASE, "-c", ECHO, "{port}"])
-    status = shared.deploy("1.0.0", command=echo, drain_s=5)
+    status = target.deploy("1.0.0", command=echo, drain_s=5)
     with socket.create_connection(address(status.public_url), timeout=5) as busy:
         busy.sendall(b"first half, ")
         time.sleep(0.1)  # the cut-over must find it connected
-        shared.deploy("2.0.0", command=echo)
+        target.deploy("2.0.0", command=echo)
         busy.sendall(b"second half")
         busy.shutdown(socket.SHUT_WR)
         assert busy.recv(100) == b"23 bytes"
 
 
-def test_a_parked_relay_lets_a_request_finish_that_takes_longer_than_the_drain(shared: Target) -> None:
+def test_a_parked_relay_lets_a_request_finish_that_takes_longer_than_the_drain(target: Target) -> None:
     slow = shlex.join([BASE, "-c", SLOW, "{port}"])
-    status = shared.deploy("1.0.0", command=slow, drain_s=0.3)
+    status = target.deploy("1.0.0", command=slow, drain_s=0.3)
     with socket.create_connection(address(status.public_url), timeout=5) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
         time.sleep(0.1)  # the cut-over must find it under way
-        shared.deploy("2.0.0", command=slow, drain_s=0.3)
+        target.deploy("2.0.0", command=slow, drain_s=0.3)
         assert client.recv(100).endswith(b"late")
 
 
-def test_a_parked_relay_closes_a_websocket_after_the_drain(shared: Target) -> None:
+def test_a_parked_relay_closes_a_websocket_after_the_drain(target: Target) -> None:
     sockets = shlex.join([BASE, "-c", UPGRADE, "{port}"])
-    status = shared.deploy("1.0.0", command=sockets, drain_s=0.8)
+    status = target.deploy("1.0.0", command=sockets, drain_s=0.8)
     with socket.create_connection(address(status.public_url), timeout=5) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 101 ")
-        shared.deploy("2.0.0", command=sockets, drain_s=0.8)
+        target.deploy("2.0.0", command=sockets, drain_s=0.8)
         parked_at = time.monotonic()
         assert client.recv(100) == b""
         assert 0.5 < time.monotonic() - parked_at < 3
 
 
-def test_a_parked_relay_closes_a_connection_that_is_idle_between_requests(shared: Target) -> None:
-    command = page(shared, "1.0.0") + " --protocol HTTP/1.1"
-    status = shared.deploy("1.0.0", command=command, drain_s=30)
+def test_a_parked_relay_closes_a_connection_that_is_idle_between_requests(target: Target) -> None:
+    command = page(target, "1.0.0") + " --protocol HTTP/1.1"
+    status = target.deploy("1.0.0", command=command, drain_s=30)
     with socket.create_connection(address(status.public_url), timeout=5) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
         answer = b""
         while not answer.endswith(b"1.0.0"):
             answer += client.recv(4096)
-        page(shared, "2.0.0")
-        shared.deploy("2.0.0", command=command)
+        page(target, "2.0.0")
+        target.deploy("2.0.0", command=command)
         assert client.recv(4096) == b""
 
 
