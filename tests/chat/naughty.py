@@ -243,12 +243,14 @@ OVERLONG_UNITS = (
 )
 OVERLONG_COUNTS = (31, 32, 33, 63, 64, 65, 127, 128, 129, 1000, 3999, 4000, 4001)
 OVERLONG_BYTES = (16 * 1024, 16 * 1024 + 1)
+# The planes that hold more than unassigned code points, ideographs and private use, and the last code points of all.
+POINTS = (*range(0x30000), *range(0xE0000, 0xE0200), *range(0x10FF00, sys.maxunicode + 1))
 
 
 def _code_points() -> list[str]:
     """Return code points of every general category, alone and within letters."""
     by_category: dict[str, list[str]] = defaultdict(list)
-    for point in range(sys.maxunicode + 1):
+    for point in POINTS:
         by_category[unicodedata.category(chr(point))].append(chr(point))
     pick = random.Random(SEED)
     found = []
@@ -261,7 +263,7 @@ def _code_points() -> list[str]:
 def _scripts() -> list[str]:
     """Return words of letters, marks and digits of every script, taken by the first word of their names."""
     by_script: dict[str, list[str]] = defaultdict(list)
-    for point in range(0x80, sys.maxunicode + 1):
+    for point in POINTS[0x80:]:
         if unicodedata.category(chr(point))[0] in "LMN":
             by_script[unicodedata.name(chr(point), "?").split()[0].split("-")[0]].append(chr(point))
     pick = random.Random(SEED)
@@ -281,8 +283,8 @@ def _folding() -> list[str]:
     def fold(text: str) -> str:
         return unicodedata.normalize("NFKC", text.casefold())
 
-    chars = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point <= 0xDFFF]
-    return [char for char in chars if fold(fold(char)) != fold(char)][::6]
+    chars = [chr(point) for point in POINTS if not 0xD800 <= point <= 0xDFFF]
+    return [char for char in chars if (once := fold(char)) != char and fold(once) != once][::6]
 
 
 def _emoji() -> list[str]:
