@@ -63,10 +63,11 @@ def ulid(at_s: float | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The ledger of the repository *git* runs in; *remote* "" = local only."""
+    """The ledger of the repository *git* runs in; *remote* "" = local only; *offline*: not to be tried again."""
 
     git: Git
     remote: str = ""
+    offline: bool = False
 
     def read(self) -> list[Event]:
         """Every event, oldest first; one git command. Commits that hold no event are left out (see `verify`)."""
@@ -95,6 +96,8 @@ class Ledger:
         """Fetch what others wrote, append what is only here behind it, push it. Never fails for want of a network."""
         if not self.remote:
             return Synced(shared=False, said="no remote: the ledger is kept here only")
+        if self.offline:
+            return Synced(shared=False, said="the ledger is kept here only, until opskit ledger sync can share it")
         fetched = 0
         for _ in range(_TRIES):
             try:
@@ -242,6 +245,12 @@ def _parse(record: _Record) -> Event | None:
     return Event(event.id, event.at, event.kind, event.data, subject, record.author, record.email, record.commit)
 
 
+def next_number(known: Sequence[Event], kind: str) -> int:
+    """One more than the highest number of *kind* among *known*."""
+    given = (event.data.get("number") for event in known if event.kind == kind)
+    return 1 + max((number for number in given if isinstance(number, int)), default=0)
+
+
 def _numbered(
     kind: str,
     make: Callable[[str], tuple[Mapping[str, Any], str]],
@@ -251,7 +260,7 @@ def _numbered(
     suffix: bool,
 ) -> Event:
     event = _event(kind, {}, "")
-    number = 1 + max((int(one.data.get("number", 0)) for one in known if one.kind == kind), default=0)
+    number = next_number(known, kind)
     name = f"{prefix}-{number:03}" + (f"-{event.id[-4:]}" if suffix else "")
     data, subject = make(name)
     return replace(event, data={**data, "number": number, "name": name}, subject=subject)

@@ -14,6 +14,9 @@ from opskit.moments import in_words
 FRESH = timedelta(hours=1)  # an S0 or S1 that shows so soon after a deploy is blamed on the deploy first
 
 
+URGENT = (Severity.S0, Severity.S1)
+
+
 class Decision(StrEnum):
     """What is to be done."""
 
@@ -47,6 +50,7 @@ class Assessment:
     decision: Decision | None
     rule: str
     suspects: tuple[Deploy, ...]
+    to_leave: Deploy | None = None  # the one to roll back, where that is the decision and still to be done
 
     def as_json(self, incident: str) -> dict[str, Any]:
         """As the verbs print it."""
@@ -66,42 +70,63 @@ def assess(incident: Incident, events: Sequence[Event], *, now: datetime) -> Ass
     found = tuple(suspects(events, detected=incident.times.detected, now=now))
     if incident.severity is None:
         return Assessment(None, incident.impact, None, "", found)
-    decision, rule = _decide(incident, incident.severity, found, fixes(events, incident.name))
-    return Assessment(incident.severity, incident.impact, decision, rule, found)
+    severity, impact = incident.severity, incident.impact
+    if broken := _broken(incident, severity, found):
+        return Assessment(severity, impact, Decision.ROLLBACK, broken.why, found, broken.to_leave)
+    decision, rule = _in_code(incident, severity, fixes(events, incident.name))
+    if incident.cause == Cause.DEPLOY:
+        rule = f"the deploy is at fault, but the record knows no release to go back to; {rule}"
+    return Assessment(severity, impact, decision, rule, found)
 
 
 def standing(incident: Incident, events: Sequence[Event], *, now: datetime) -> Assessment:
     """What was assessed, else what the rule says now; with what changed before, in either case."""
     found = assess(incident, events, now=now)
     recorded = next((one for one in Decision if one == incident.decision), None)
-    return replace(found, decision=recorded, rule=incident.rule) if recorded else found
+    if recorded is None:
+        return found
+    to_leave = found.to_leave if recorded is Decision.ROLLBACK else None
+    return replace(found, decision=recorded, rule=incident.rule, to_leave=to_leave)
 
 
-def _decide(
-    incident: Incident, severity: Severity, found: Sequence[Deploy], mends: Sequence[Deploy]
-) -> tuple[Decision, str]:
-    cause = incident.cause
-    urgent = severity in (Severity.S0, Severity.S1)
-    stuck = ""
-    if cause == Cause.DEPLOY:
-        back = next((one for one in found if one.way_back(incident.name)), None)
-        if back:
-            return Decision.ROLLBACK, f"the deploy of {back.version} itself is broken: {back.before} can be put back"
-        stuck = "the deploy is at fault, but the record knows no release to go back to; "
-    elif not cause and incident.crashed:
-        return Decision.ROLLBACK, f"the deploy itself was broken: {incident.crashed.get('version')} crashed in its bake"
-    elif not cause and urgent and (fresh := _fresh(incident, found)):
-        span = in_words((incident.times.detected - fresh.at).total_seconds())
-        return Decision.ROLLBACK, (
-            f"{severity} showed {span} after the deploy of {fresh.version} and {fresh.before} can be put back: "
-            "the deploy is taken to be broken (assess with --cause code if it is not)"
-        )
-    if not urgent:
-        return Decision.NEXT_SPRINT, f"{stuck}{severity} can wait: users can go on working"
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """Why a deploy itself is taken for the fault, and the one to leave if it is not left yet."""
+
+    why: str
+    to_leave: Deploy | None = None
+
+
+def _broken(incident: Incident, severity: Severity, found: Sequence[Deploy]) -> _Broken | None:
+    """What speaks for a broken deploy: a person, a bake that crashed, or that it was just before; None: nothing."""
+    newest = found[0] if found else None
+    if incident.cause == Cause.DEPLOY and newest:
+        what = f"the deploy of {newest.version} to {newest.target} itself"
+        if newest.left:
+            return _Broken(f"{what} was broken, and is rolled back")
+        return _Broken(f"{what} is broken: go back to {newest.before}", newest) if newest.before else None
+    if incident.cause:
+        return None
+    if incident.crashed:
+        return _Broken(f"the deploy itself was broken: {incident.crashed.get('version')} crashed in its bake")
+    fresh = _fresh(incident, found) if severity in URGENT else None
+    if fresh is None:
+        return None
+    span = in_words((incident.times.detected - fresh.at).total_seconds())
+    what = (
+        f"{severity} showed {span} after the deploy of {fresh.version} to {fresh.target}, which is taken to be broken"
+    )
+    return _Broken(f"{what}: go back to {fresh.before} (assess with --cause code if it is not)", fresh)
+
+
+def _in_code(incident: Incident, severity: Severity, mends: Sequence[Deploy]) -> tuple[Decision, str]:
+    """What to do about a fault in the code, and why."""
+    if severity not in URGENT:
+        return Decision.NEXT_SPRINT, f"{severity} can wait: users can go on working"
     mend = next((one for one in reversed(mends) if one.running), None)
     if mend and not incident.times.mitigated:
-        return Decision.FIX_FORWARD, f"{stuck}{severity}, and {mend.version}, made to fix it, is deployed: almost right"
-    return Decision.HOTFIX, f"{stuck}{severity} in the code is repaired now, from what production runs"
+        return Decision.FIX_FORWARD, f"{severity}, and {mend.version}, made to fix it, is deployed: almost right"
+    return Decision.HOTFIX, f"{severity} in the code is repaired now, from what production runs"
 
 
 def _fresh(incident: Incident, found: Sequence[Deploy]) -> Deploy | None:

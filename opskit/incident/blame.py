@@ -16,7 +16,7 @@ _DID = (
     r"(?:was|is) (?:wrong|at fault|responsible|guilty))"
 )
 _ANYBODY = (
-    r"he|she|you|i|we|someone|somebody|@\w+|"
+    r"he|she|you|i|someone|somebody|@\w+|"
     r"the (?:\w+ )?(?:developer|engineer|reviewer|operator|admin(?:istrator)?|intern|author|committer|on-?call|team)s?"
 )
 
@@ -35,9 +35,13 @@ class Warned:
 
 
 def blaming(text: str, *, names: Iterable[str] = ()) -> list[Warned]:
-    """The lines of *text* that blame somebody; *names* are those of people it may speak of, whole or by first name."""
-    known = {part for name in names for part in (name.strip(), *name.split()[:1]) if len(part) > 1}
-    people = "|".join([_ANYBODY, *(re.escape(name) for name in sorted(known, key=len, reverse=True))])
+    """The lines of *text* that blame somebody; *names* are those of people it may speak of, whole or by first name.
+
+    A name in small letters (root, runner) is no person's.
+    """
+    parts = {part for name in names for part in (name.strip(), *name.split()[:1]) if len(part) > 1}
+    known = sorted((re.escape(part) for part in parts if part != part.lower()), key=len, reverse=True)
+    people = f"{_ANYBODY}|(?-i:{'|'.join(known)})" if known else _ANYBODY
     pattern = re.compile(rf"\b(?:{_WORDS})\b|(?<!\w)(?:{people})(?:['’]s fault\b|(?: \w+)? {_DID}\b)", re.IGNORECASE)
     return [
         Warned(number, line.strip(), found[0])

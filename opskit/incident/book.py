@@ -3,14 +3,14 @@
 import sys
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from opskit.desk import Desk
 from opskit.errors import UsageFault
 from opskit.incident.record import KIND, PREFIX, Act, Incident, Severity, State
-from opskit.ledger import Event, Ledger, ulid
+from opskit.ledger import Event, Ledger, next_number, ulid
 from opskit.masking import masker
 from opskit.moments import told
 from opskit.report import Report
@@ -57,6 +57,7 @@ class Reading:
         ledger = Ledger(desk.git.within(SHARE_S), desk.remote)
         if said := ledger.pull().said:
             print(f"opskit: {said}", file=sys.stderr)
+            ledger = replace(ledger, offline=True)  # it is waited for once, not at every step
         return cls(desk.report, desk, ledger, datetime.now(UTC), ledger.read())
 
     def draft(self, kind: str, data: Mapping[str, Any]) -> Event:
@@ -65,8 +66,7 @@ class Reading:
 
     def next_name(self, kind: str, prefix: str) -> str:
         """The name that the next of *kind* would get, for a dry run."""
-        numbers = (int(event.data.get("number", 0)) for event in self.events if event.kind == kind)
-        return f"{prefix}-{1 + max(numbers, default=0):03}"
+        return f"{prefix}-{next_number(self.events, kind):03}"
 
     def take_in(self, event: Event | None, *, dry_run: bool) -> dict[str, Any]:
         """Share the event that was just written (None: nothing was), read on; what the JSON object tells of that."""

@@ -15,7 +15,8 @@ _BLOCK = re.compile(r"<!-- opskit:([a-z]+) ([0-9a-f]{12}) -->(\r?\n)(.*?)(?:\r?\
 
 def plain(text: str) -> str:
     """*text* so that Markdown shows it as it is, on one line; line breaks become `<br>`."""
-    escaped = _ENTITY.sub("&amp;", _SPECIAL.sub(r"\\\1", text.strip()))
+    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # names that git has in Latin-1
+    escaped = _ENTITY.sub("&amp;", _SPECIAL.sub(r"\\\1", readable.strip()))
     return "<br>".join(" ".join(line.split()) for line in escaped.splitlines() if line.strip())
 
 

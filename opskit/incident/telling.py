@@ -79,9 +79,8 @@ def next_steps(incident: Incident, found: Assessment, done: Repair, *, now: date
         yield f"opskit incident assess {name}"
         return
     if found.decision is Decision.ROLLBACK:
-        way = next(filter(None, (one.way_back(name) for one in found.suspects)), None)
-        if way and not incident.times.mitigated:
-            yield way
+        if found.to_leave and not incident.times.mitigated:
+            yield str(found.to_leave.way_back(name))
     elif found.decision is Decision.FIX_FORWARD and done is Repair.DEPLOYED:
         yield _REPAIR[Repair.NONE].format(name)
     elif found.decision in (Decision.HOTFIX, Decision.FIX_FORWARD):

@@ -49,7 +49,10 @@ def timeline(incident: Incident, events: Iterable[Event]) -> list[Row]:
         linked = event.data.get("incident") == incident.name
         if linked or (start <= at and (end is None or at <= end)):
             rows.append(Row(at, event.id, event.kind, _said(event), event.actor))
-    return sorted(rows, key=lambda row: row.at)  # stable: within one second the ledger's order
+    place = {
+        event.id: at for at, event in enumerate(events)
+    }  # the order within one second, which is as fine as it gets
+    return sorted(rows, key=lambda row: (row.at.replace(microsecond=0), place.get(row.id, 0)))
 
 
 def _own(event: Event) -> str:

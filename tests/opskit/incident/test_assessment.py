@@ -116,6 +116,22 @@ def test_a_crash_loop_that_the_supervisor_rolled_back_was_a_broken_deploy() -> N
     assert decided(book)[0] == "rollback"
 
 
+def test_what_is_rolled_back_already_names_no_further_rollback() -> None:
+    book = Book()
+    book.deployed("1.1.0", -600, previous="1.0.0")
+    book.deployed("1.2.0", -1, previous="1.1.0", result="rolled_back")
+    crashed = book.opened(severity=None, target="prod", version="1.2.0")
+    by_hand = book.opened()
+    for first, cause in ((crashed, ""), (by_hand, "deploy")):
+        book.did(first, "assess", 1, severity="S1", decision="rollback", rule="broken", cause=cause)
+    for one in incidents(book.events):
+        found = standing(one, book.events, now=BEGAN)
+        assert (found.decision, found.to_leave) == ("rollback", None)
+        assert next(next_steps(one, found, repair(book.events, one.name), now=BEGAN)).startswith(
+            "opskit incident mitigate"
+        )
+
+
 def test_suspects_are_the_deploys_of_two_days_each_with_its_way_back() -> None:
     book = Book()
     book.deployed("1.0.0", -3 * 24 * 60)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from opskit.git.runner import Git
+from opskit.incident import book
 from opskit.ledger import Ledger
 from tests.opskit.repos import Ran, Repo, Repos
 
@@ -138,6 +139,22 @@ def test_offline_an_incident_is_kept_here_with_a_suffix_and_shared_later_under_t
     here.git("remote", "set-url", "origin", str(project.remote.path))
     assert here.opskit("incident", "note", name, "back online").code == 0
     assert {one["id"] for one in other.opskit("incident", "list", "--json").json["incidents"]} == {name, "INC-001"}
+
+
+def test_a_remote_that_hangs_is_waited_for_once(repos: Repos) -> None:
+    here = repos.project().here
+    here.git("remote", "set-url", "origin", "ssh://nobody@localhost/x")
+    asked = repos.folder / "asked"
+    ssh = here.write("../ssh.sh", f"#!/bin/sh\necho asked >> {asked}\nexec sleep 600\n")
+    ssh.chmod(0o755)
+    env = {"GIT_SSH": str(ssh), "GIT_SSH_VARIANT": "simple"}
+    ran = here.opskit(
+        *("incident", "open", "rooms", "--severity", "S0", "--json"),
+        env=env,
+        arm=lambda: setattr(book, "SHARE_S", 3.0),
+    )
+    assert (ran.code, ran.json["shared"], ran.json["id"].startswith("INC-001-")) == (0, False, True)
+    assert asked.read_text() == "asked\n"
 
 
 def test_without_the_right_to_push_an_incident_is_kept_here_and_that_is_said(repos: Repos) -> None:

@@ -122,6 +122,12 @@ def test_no_character_of_a_persons_is_ever_lost(text: str, at: int) -> None:
     assert text in merge(there, written(book)).text
 
 
+def test_a_name_that_git_has_in_latin_1_is_no_reason_to_fail() -> None:
+    book = Book()
+    book.opened(title=b"caf\xe9".decode("utf-8", "surrogateescape"))
+    assert "# INC-001: caf\ufffd" in written(book).encode().decode()
+
+
 def test_line_ends_of_another_system_stay() -> None:
     book = the_incident()
     old = written(book).replace("\n", "\r\n")
@@ -163,10 +169,11 @@ def test_wording_that_blames_a_person_is_found(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["the request failed to reach the server", "git blame shows the commit", "a blameless review", "the test was wrong",
-     "nothing in CI could have caught it", "Ada rolled it back", "default retries were too many"],
+     "nothing in CI could have caught it", "Ada rolled it back", "we did not notice",
+     "the root cause was wrong", "default retries were too many"],
 )  # fmt: skip
 def test_wording_about_things_is_not(text: str) -> None:
-    assert blaming(text, names=["Ada Lovelace"]) == []
+    assert blaming(text, names=["Ada Lovelace", "root"]) == []
 
 
 def test_the_command_prints_writes_and_keeps(repos: Repos) -> None:

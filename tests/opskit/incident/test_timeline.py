@@ -38,6 +38,17 @@ def test_a_hotfix_linked_to_the_incident_is_told_even_after_it_was_resolved() ->
     assert [row.text for row in timeline(incidents(book.events)[0], book.events)][-1] == "hotfix v1.0.1"
 
 
+def test_within_one_second_the_ledgers_order_stands() -> None:
+    book = Book()
+    first = book.opened()
+    book.deployed("1.0.1", 5)
+    book.did(first, "mitigate", 5)
+    book.rolled_back("1.0.0", 5, previous="1.0.1")
+    book.did(first, "resolve", 5)
+    kinds = [row.kind for row in timeline(incidents(book.events)[0], book.events)]
+    assert kinds == ["detected", "incident", "deploy", "incident", "rollback", "incident"]
+
+
 def test_what_the_supervisor_did_stands_where_it_happened_not_where_it_was_written_down() -> None:
     book = Book()
     book.opened(0)
