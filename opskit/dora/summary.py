@@ -96,11 +96,13 @@ def summarise(
 def work(chosen: Mapping[Release | None, Sequence[Commit]]) -> list[Work]:
     """Stories and points by the `Refs:` and `Points:` of the commits; a change that was reverted is left out.
 
-    Several commits of one story name its points again, or anew: the most counts, once. Points without a story add up.
+    Several commits of one story name its points again, or anew: the most counts, once. It is done
+    in the newest release that holds one of them. Points without a story add up.
     """
     found: dict[tuple[str, ...], Work] = {}
     alone: list[Work] = []
-    for release, commits in chosen.items():
+    in_order = sorted(chosen.items(), key=lambda item: item[0].made_s if item[0] else 0)
+    for release, commits in in_order:
         version = str(release.version) if release and release.final else None
         for _, changes in surviving(list(commits)).kept:
             for change in changes:

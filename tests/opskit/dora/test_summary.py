@@ -43,6 +43,14 @@ def test_a_story_has_the_points_of_its_trailers_once() -> None:
     assert (found.points, found.points_released) == (5, 5)
 
 
+def test_a_story_is_done_in_the_newest_release_that_holds_a_part_of_it() -> None:
+    parts: dict[Release | None, list[Commit]] = {
+        released("1.1.0", days=1): [commit("feat: rest\n\nRefs: US-002")],
+        released("1.0.0", days=2): [commit("feat: begun\n\nRefs: US-002\nPoints: 3")],
+    }
+    assert stories(summary(parts)) == {"US-002": (3, "1.1.0")}
+
+
 def test_stories_done_together_count_their_points_once() -> None:
     found = summary({None: [commit("feat: a\n\nRefs: US-001, US-002\nPoints: 8")]})
     assert (len(found.stories), found.points, found.points_released) == (2, 8, 0)
