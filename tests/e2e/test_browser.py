@@ -259,6 +259,18 @@ def test_what_is_said_offline_waits_and_says_so(people: tuple[Page, Page]) -> No
     assert said(zoe) == said(muhammad) == ["where are you?", "from the tunnel"]
 
 
+def test_the_list_of_members_goes_with_its_room(people: tuple[Page, Page]) -> None:
+    zoe, _ = people
+    start_room(zoe, f"left {nonce('')}")
+    zoe.get_by_role("button", name="Members", exact=True).click()
+    members = zoe.get_by_role("heading", name="Members")
+    expect(members).to_be_visible()
+    zoe.get_by_role("button", name="Room menu").click()
+    zoe.get_by_role("menuitem", name="Leave the room").click()
+    expect(zoe.get_by_role("heading", name="Pull up a chair")).to_be_visible()
+    expect(members).to_be_hidden()
+
+
 def test_an_erased_author_is_no_longer_named(people: tuple[Page, Page]) -> None:
     zoe, muhammad = people
     room = f"farewell {nonce('')}"

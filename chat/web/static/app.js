@@ -106,7 +106,8 @@ client.subscribe((state) => {
   conversation.render(state);
   members.render(state);
   if (wasOpen !== null && state.open === null && inAddress() === wasOpen) goTo(null); // left, removed or deleted
-  if (state.open !== null && state.open !== wasOpen) notes.forget(state.open);
+  if (state.open === null) showMembers(false);
+  else if (state.open !== wasOpen) notes.forget(state.open);
   wasOpen = state.open;
   if (state.greeted && state.open !== inAddress() && state.offer?.id !== inAddress()) follow();
   return undefined;

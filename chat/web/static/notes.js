@@ -1,7 +1,7 @@
 // What pops up for a moment: notifications from other rooms, and sentences about what went wrong.
 
 import { bdi, el } from "./dom.js";
-import { emblem, hue, userName } from "./text.js";
+import { emblem, hue, sentence, userName } from "./text.js";
 
 const SHOWN_MS = 6_000;
 const MOST = 3;
@@ -23,8 +23,8 @@ export function notesView(onOpen) {
 
   return {
     root,
-    /** Say a sentence. */
-    say: (sentence) => show(el("p", { class: "note", text: sentence })),
+    /** Say what happened. */
+    say: (text) => show(el("p", { class: "note", text: sentence(text) })),
     forget,
     /** Show a `notification` frame; a newer one of the same room takes the older one's place. */
     notify({ room_id, room_name, sender, preview }) {
