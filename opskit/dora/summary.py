@@ -161,8 +161,8 @@ def _security(events: Sequence[Event], *, since: datetime, now: datetime) -> dic
         if event.kind != SECURITY or at > now:
             continue
         subject = str(event.data.get("target") or event.data.get("url"))
-        rows = event.data.get("findings", ())
-        seen = {str(row["id"]): str(row["severity"]) for row in rows if row["severity"] in _COUNTED}
+        named = event.data.get("findings", ())
+        seen = {str(row["id"]): str(row["severity"]) for row in named if row.get("severity") in _COUNTED}
         for id_, severity in seen.items():
             if (subject, id_) not in standing:
                 standing[subject, id_] = _Weakness(severity, at)

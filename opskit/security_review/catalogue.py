@@ -187,7 +187,7 @@ WEAKNESSES: dict[str, Weakness] = {
     ),
     "no-hsts": Weakness(
         _S3, "Strict-Transport-Security is missing", "The first visit by http can be intercepted",
-        "Strict-Transport-Security: max-age=31536000",
+        "Strict-Transport-Security: max-age=31536000; the chat sends it where CHAT_PUBLIC_URL is https",
     ),
     "exposed-files": Weakness(
         _S0, "Private files are served", "Source, history or secrets are public",

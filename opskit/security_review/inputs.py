@@ -35,9 +35,14 @@ def errors(case: Case) -> None:
         ("POST", "/auth/refresh", b'{"refresh_token": 1e400}'),
         ("POST", "/auth/register", b"null"),
     ]
+    answered = 0
     for method, path, content in calls:
-        answer = case.service.call(method, path, content=content, headers=_JSON if content else None)
-        _look(case, f"{method} {path.partition('?')[0]} {(content or b'').decode('latin-1')[:40]}".strip(), answer)
+        with suppress(NoAnswer):  # to hang up is an answer to such calls
+            answer = case.service.call(method, path, content=content, headers=_JSON if content else None)
+            _look(case, f"{method} {path.partition('?')[0]} {(content or b'').decode('latin-1')[:40]}".strip(), answer)
+            answered += 1
+    if not answered:
+        raise NoAnswer("no malformed call was answered")
     if case.me:
         token = case.access_token
         for path in ("/rooms/%00", "/rooms/r_review/messages?limit=x", "/rooms?limit=99999999999999999999&cursor=%ff"):

@@ -127,8 +127,11 @@ class Eyes:
         now = datetime.now(UTC)
         for record in telemetry.read(self.context.layout.state_dir):
             at = moment(record.get("at"))
-            if record.get("event") == "watch" and "process" in record and at and now - at <= 2 * ERROR_WINDOW:
-                total = Tally(int(record["requests"]), int(record["failed"]))
+            requests, failed = record.get("requests"), record.get("failed")
+            if not (isinstance(requests, int) and isinstance(failed, int) and record.get("event") == "watch"):
+                continue
+            if "process" in record and at and now - at <= 2 * ERROR_WINDOW:
+                total = Tally(requests, failed)
                 self.counted.add(str(record["process"]), at, total)
                 if record.get("probed"):
                     self.probed = total

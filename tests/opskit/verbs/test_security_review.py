@@ -1,14 +1,17 @@
 """`opskit security-review` as it is called: on the real chat, on a faulty one, and wrongly."""
 
 import json
+import signal
 import socket
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.chat.certificate import make_certificate
 from tests.chat.server import PASSWORD, Server, free_port, running
 from tests.conftest import lacking
+from tests.opskit.deploy.shop import wait_for
 from tests.opskit.repos import Repos
 from tests.opskit.security_review.faulty import FaultyChat, served
 
@@ -64,6 +67,37 @@ def test_metrics_and_guesses_without_a_limit_are_found_from_outside(repos: Repos
         url = url.replace("0.0.0.0", outside)
         ran = repos.project().here.opskit("security-review", "--url", url, "--json")
     assert {"metrics-open", "no-signin-limit", "no-tls"} <= {found["id"] for found in ran.json["findings"]}
+
+
+@pytest.mark.slow
+def test_over_https_a_certificate_that_nobody_knows_is_a_finding_and_the_rest_is_looked_at(
+    repos: Repos, tmp_path: Path
+) -> None:
+    made = make_certificate(tmp_path)
+    port = free_port()
+    tls = {
+        "CHAT_TLS_CERT": str(made.cert),
+        "CHAT_TLS_KEY": str(made.key),
+        "CHAT_PUBLIC_URL": f"https://127.0.0.1:{port}",
+    }
+    server = Server(port, tmp_path / "chat", tls, trust=made.trust).start()
+    try:
+        ran = repos.project().here.opskit("security-review", "--url", server.url, "--json")
+    finally:
+        server.stop()
+    assert {found["id"] for found in ran.json["findings"]} == {"registration-open", "tls-certificate"}
+    assert {"no-hsts", "ws-no-token", "ws-membership-resume"} <= set(ran.json["checked"])
+
+
+@pytest.mark.slow
+def test_an_interrupt_leaves_no_account(repos: Repos) -> None:
+    chat = FaultyChat()
+    with served(chat) as url:
+        process = repos.project().here.start("security-review", "--url", url)
+        wait_for(lambda: len(chat.users) == 2, within_s=30)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert chat.users == {}
 
 
 def test_where_registration_is_closed_an_account_is_named(
