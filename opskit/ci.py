@@ -1,5 +1,6 @@
 """CI here: the configured steps in a clean work tree of one exact commit, and the verdict kept for its tree."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -132,7 +133,8 @@ def run_command(command: str, directory: Path, *, log: Path, env: dict[str, str]
         try:
             return process.wait()
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended in this very moment
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
 

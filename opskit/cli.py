@@ -146,14 +146,23 @@ def _run(*, as_json: bool) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = Exit.INTERRUPTED
     except OSError as fault:  # the machine's own refusals: a full disk, no permission
-        where = f" ({fault.filename})" if fault.filename else ""
-        refused = Refused(f"{fault.strerror or fault}{where}", remedy=f"mend that; {_LOOK}")
+        refused = Refused(f"{fault.strerror or fault}{_where(fault)}", remedy=f"mend that; {_LOOK}")
         code = _tell(refused, as_json=as_json)
     if code == Exit.INTERRUPTED:  # typer makes it of a KeyboardInterrupt
         print("opskit: interrupted", file=sys.stderr)
         answered = isinstance(sys.stdout, Outlet) and sys.stdout.answered
         Report(as_json=as_json and not answered).result(error="interrupted", remedy=_LOOK, exit_code=int(code))
     return code if isinstance(code, int) else Exit.DONE
+
+
+def _where(fault: OSError) -> str:
+    if fault.filename:
+        return f" ({fault.filename})"
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return ": the current directory is gone"
+    return ""
 
 
 def _tell(error: OpskitError, *, as_json: bool) -> int:

@@ -297,6 +297,8 @@ def _not_a_ref(name: str) -> str:
 def _not_inside(path: str) -> str:
     if path.startswith("/") or ".." in path.split("/") or "\0" in path or path.endswith("/"):
         return f"{path!r} must be a file inside the repository, named from its top"
+    if ".git" in path.lower().split("/"):
+        return f"{path!r} is git's own"
     return ""
 
 

@@ -41,37 +41,47 @@ def carry_out(desk: Desk, plan: Plan) -> None:
     rest is in the way of something.
     """
     operation = desk.operation()
+    out = False  # once it is, nothing can be refused any more
     for stage in stages(desk.config, plan):
         if operation.done(stage.name):
+            out = out or stage.name == "publish"
             continue
-        desk.journal.intent(stage.name)
         try:
+            desk.journal.intent(stage.name)
             with desk.report.step(stage.title) as shown:
                 stage.do(desk, plan, shown)
+            out = out or stage.name == "publish"
+            desk.journal.outcome(stage.name)
         except HalfWay:
             raise
         except (OpskitError, OSError) as fault:
-            if stage.name not in _BEFORE_PUBLISHED:
+            if out:
                 raise _incomplete(desk, plan, fault) from fault
-            if isinstance(fault, OpskitError):
-                desk.journal.end()
+            if isinstance(fault, OSError) and desk.operation().facts("pushing"):
+                raise HalfWay(
+                    f"whether {plan.title} was published cannot be known: {fault}", remedy=f"mend that; {_on(desk)}"
+                ) from fault
+            desk.journal.end()
             raise
         except KeyboardInterrupt:  # while publishing it is unknown what came of it: the journal stays
             if stage.name in _BEFORE_PUBLISHED[:-1]:
                 desk.journal.end()
             raise
-        desk.journal.outcome(stage.name)
     desk.journal.end()
 
 
 def _incomplete(desk: Desk, plan: Plan, fault: Exception) -> HalfWay:
     """What is out cannot be refused any more: the rest waits for a person to mend *fault*."""
-    verb = str((desk.operation().fact("call") or {}).get("verb", "release"))
     remedy = fault.remedy if isinstance(fault, OpskitError) else ""
     return HalfWay(
         f"{plan.title} is {'published' if plan.remote else 'made'}, but not complete here: {fault}",
-        remedy=f"{remedy or 'mend that'}; it goes on with: opskit {verb} --continue",
+        remedy=f"{remedy or 'mend that'}; {_on(desk)}",
     )
+
+
+def _on(desk: Desk) -> str:
+    verb = (desk.operation().fact("call") or {}).get("verb", "release")
+    return f"it goes on with: opskit {verb} --continue"
 
 
 def abort(desk: Desk, plan: Plan) -> None:

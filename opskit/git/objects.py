@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from opskit.errors import Refused
 from opskit.git.runner import Git, GitFailed
@@ -61,10 +61,14 @@ def merge(git: Git, ours: str, theirs: str) -> Merged:
 
 
 def no_files(git: Git, revision: str, paths: Sequence[str]) -> list[str]:
-    """Those of *paths* that are something in *revision* but no plain file: a symbolic link, a folder, a submodule."""
-    listed = git.text("--literal-pathspecs", "ls-tree", "-z", "--full-tree", revision, "--", *paths)
+    """Those of *paths* that are something in *revision* but no plain file: a symbolic link, a folder, a submodule.
+
+    And what stands where one of them needs a folder, and is none.
+    """
+    above = {str(folder) for path in paths for folder in PurePosixPath(path).parents if folder.name}
+    listed = git.text("--literal-pathspecs", "ls-tree", "-z", "--full-tree", revision, "--", *above, *paths)
     entries = [entry.split("\t", 1) for entry in listed.split("\0") if entry]
-    return [path for facts, path in entries if not facts.startswith("100")]
+    return [path for facts, path in entries if not facts.startswith("040" if path in above else "100")]
 
 
 def read_blobs(git: Git, names: Sequence[str]) -> list[bytes | None]:
@@ -98,7 +102,7 @@ def edit_tree(git: Git, tree: str, files: Mapping[str, bytes]) -> str:
     """The tree with *files* (path from the top → content) put in; modes stay, new files are plain."""
     if not files:
         return git.text("rev-parse", f"{tree}^{{tree}}")
-    listed = git.text("ls-tree", "-z", "--full-tree", tree, "--", *files)
+    listed = git.text("--literal-pathspecs", "ls-tree", "-z", "--full-tree", tree, "--", *files)
     modes = {path: facts.split(" ")[0] for facts, path in (e.split("\t", 1) for e in listed.split("\0") if e)}
     entries = (f"{modes.get(path, '100644')} {write_blob(git, new)}\t{path}\0" for path, new in files.items())
     return put_entries(git, tree, "".join(entries))

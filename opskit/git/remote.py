@@ -69,13 +69,15 @@ class Remote:
             return
         if already:
             raise PushRefused(f"somebody else already moved {', '.join(already)} on {self.name}", remedy=_AGAIN)
-        if not answers:
+        refusals = [said for flag, said in answers.values() if flag == "!"]
+        if not refusals or any(said.startswith(_NO_REPORT) for said in refusals):
             said = " ".join(output.err.decode("utf-8", "replace").split())  # a pre-push hook's own words among it
             raise PushUnknown(f"the push to {self.name} broke off: {said}")
         raise PushRefused(_refusal(self.name, answers, output), remedy=_AGAIN)
 
 
 _AGAIN = "nothing was published; look at what changed there, then run it again"
+_NO_REPORT = "[remote failure]"  # of a reference that the remote took or not, git-push(1): it did not report
 _FOLLOWED = ("atomic push failed", "atomic transaction failed", "atomic push failure", "transaction aborted")
 
 

@@ -50,7 +50,7 @@ class Workshop:
             return parent
         for name in objects.no_files(self.git, parent, list(changed)):
             raise UsageFault(
-                f"{name} is a link or a folder: opskit writes plain files only",
+                f"{name} is a link or a folder, or a file where a folder should be: opskit writes plain files only",
                 remedy="name the file itself under changelog or version_files",
             )
         tree = objects.edit_tree(self.git, parent, changed)

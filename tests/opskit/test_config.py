@@ -24,6 +24,7 @@ _TARGET = {"start": "serve"}
         ({"tag_prefix": "-"}, "tag_prefix"),
         ({"remote": "--upload-pack=x"}, "remote"),
         ({"changelog": "../CHANGELOG.md"}, "changelog"),
+        ({"changelog": "sub/.Git/hooks/x"}, "changelog"),
         ({"version_files": ["pyproject.toml"]}, "version_files[0]"),
         ({"version_files": ["a.json:version", "/etc/x:version"]}, "version_files[1]"),
         ({"version_files": [":version"]}, "version_files[0]"),

@@ -1,9 +1,12 @@
 """`init`, `doctor`, `ledger`, `runbook`: what helps around a release."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
+from opskit.ci import run_command
 from opskit.config import from_mapping, parse_toml
 from tests.opskit.repos import Repo, Repos
 
@@ -134,3 +137,18 @@ def test_the_shell_completes_verbs_and_their_commands(repos: Repos) -> None:
 
     assert completed("opskit rel", 1) == ["release"]
     assert {"start", "check", "approve", "reject", "finish"} <= set(completed("opskit hotfix ", 2))
+
+
+def test_an_interrupt_in_the_moment_a_step_ends_is_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = subprocess.Popen.wait
+
+    def interrupted(process: "subprocess.Popen[bytes]") -> int:
+        wait(process)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_command("true", tmp_path, log=tmp_path / "log")

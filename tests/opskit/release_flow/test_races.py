@@ -130,10 +130,10 @@ def test_two_releases_at_once_in_one_repository_one_waits_or_is_refused(repos: R
     assert project.here.refs() == project.remote.refs()
 
 
-def test_a_lost_answer_is_looked_up_and_not_guessed(repos: Repos) -> None:
+@pytest.mark.parametrize("whom", ["$PPID", "$(ps -o ppid= -p $PPID)"])
+def test_a_lost_answer_is_looked_up_and_not_guessed(repos: Repos, whom: str) -> None:
     project = repos.project()
-    hook = project.remote.write("hooks/post-receive", "#!/bin/sh\nkill -9 $(ps -o ppid= -p $PPID)\n")
-    hook.chmod(0o755)
+    project.remote.write("hooks/post-receive", f"#!/bin/sh\nkill -9 {whom}\n").chmod(0o755)
     ran = project.here.opskit("release", "--json")
     assert (ran.code, ran.json["published"]) == (0, True), ran.err
     assert project.here.refs() == project.remote.refs()

@@ -117,19 +117,20 @@ def test_an_index_that_is_locked_is_told_as_such(repos: Repos) -> None:
     assert (ran.code, "index.lock" in ran.json["error"], "uncommitted" in ran.json["error"]) == (3, True, False)
 
 
-@pytest.mark.parametrize("kind", ["link", "folder"])
+@pytest.mark.parametrize("kind", ["link", "folder", "below a file"])
 def test_a_changelog_that_is_no_plain_file_is_a_fault_of_the_configuration(repos: Repos, kind: str) -> None:
-    here = repos.project().here
+    here = repos.project(config='changelog = "rooms.txt/log"\n' if kind == "below a file" else "").here
     here.git("rm", "-q", "CHANGELOG.md")
     here.write("docs/CHANGELOG.md", "# Changelog\n")
+    name = "rooms.txt" if kind == "below a file" else "CHANGELOG.md"
     if kind == "link":
         (here.path / "CHANGELOG.md").symlink_to("docs/CHANGELOG.md")
-    else:
+    elif kind == "folder":
         here.write("CHANGELOG.md/x", "x\n")
     here.git("add", "-A")
     here.git("commit", "-q", "-m", "chore: move it")
     ran = here.opskit("release", "--dry-run", "--json")
-    assert (ran.code, "CHANGELOG.md is a link or a folder" in ran.json["error"]) == (2, True)
+    assert (ran.code, f"{name} is a link or a folder" in ran.json["error"]) == (2, True)
 
 
 def test_red_ci_changes_nothing_and_names_the_log(repos: Repos) -> None:

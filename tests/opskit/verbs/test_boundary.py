@@ -163,3 +163,12 @@ def test_a_wrong_call_is_usage_in_json_too(repos: Repos, call: list[str]) -> Non
 def test_a_slip_of_the_pen_is_named_with_what_was_meant(repos: Repos, call: list[str], said: str) -> None:
     ran = repos.empty().opskit(*call, "--json")
     assert (ran.code, said in ran.json["error"]) == (2, True), ran.err
+
+
+def test_a_directory_that_is_gone_is_named(repos: Repos) -> None:
+    gone = repos.folder / "gone"
+    gone.mkdir()
+    call = f"cd {gone} && rmdir {gone} && exec {sys.executable} -P -m opskit status"
+    env = {**os.environ, "PYTHONPATH": _ROOT}
+    ran = subprocess.run(["/bin/sh", "-c", call], env=env, capture_output=True, text=True)
+    assert (ran.returncode, "the current directory is gone" in ran.stderr) == (3, True), ran.stderr
