@@ -95,7 +95,8 @@ def test_a_draft_waits_for_a_severity(repos: Repos) -> None:
 )
 def test_a_wrong_call_is_usage_and_says_what_would_be_right(repos: Repos, call: tuple[str, ...], said: str) -> None:
     here = repos.project().here
-    opened(here)
+    if call[0] != "open":
+        opened(here)
     ran = here.opskit("incident", *call)
     assert (ran.code, said in ran.err, "Traceback" in ran.err) == (2, True, False), ran.err
 
@@ -114,17 +115,17 @@ def test_a_dry_run_tells_all_and_writes_nothing(repos: Repos) -> None:
 
 def test_two_clones_that_open_at_once_get_two_numbers_and_see_each_other(repos: Repos) -> None:
     here = repos.project().here
-    clones = [here.clone(f"clone{n}") for n in range(3)]
+    clones = [here.clone(f"clone{n}") for n in range(2)]
     with ThreadPoolExecutor() as pool:
         every = list(
             pool.map(lambda c: c.spawned("incident", "open", c.path.name, "--severity", "S1", "--json"), clones)
         )
-    assert sorted(ran.json["id"] for ran in every) == ["INC-001", "INC-002", "INC-003"], [ran.err for ran in every]
+    assert sorted(ran.json["id"] for ran in every) == ["INC-001", "INC-002"], [ran.err for ran in every]
     assert all(ran.json["shared"] for ran in every)
     seen = here.opskit("incident", "list", "--json").json["incidents"]
     assert {one["id"]: one["title"] for one in seen} == {ran.json["id"]: ran.json["title"] for ran in every}
-    assert clones[0].opskit("incident", "resolve", "INC-003").code == 0
-    assert clones[1].opskit("incident", "show", "3", "--json").json["state"] == "resolved"
+    assert clones[0].opskit("incident", "resolve", "INC-002").code == 0
+    assert clones[1].opskit("incident", "show", "2", "--json").json["state"] == "resolved"
 
 
 def test_offline_an_incident_is_kept_here_with_a_suffix_and_shared_later_under_the_same_name(repos: Repos) -> None:
