@@ -1,11 +1,12 @@
 """`opskit watch`: looks at a target in service again and again, and tells people when something changes."""
 
+import math
 from typing import Annotated
 
 import typer
 
 from opskit.deploy.context import open_context
-from opskit.errors import Exit
+from opskit.errors import Exit, UsageFault
 from opskit.report import Report
 from opskit.verbs.options import JsonLines, Target
 
@@ -33,6 +34,9 @@ def watch(
     """
     from opskit.watch.rounds import Rounds
 
+    for option, seconds in (("--interval", interval), ("--smoke-interval", smoke_interval)):
+        if not math.isfinite(seconds):
+            raise UsageFault(f"{option}: {seconds} is no number of seconds", remedy=f"{option} 15")
     report = Report(as_json=json)
     rounds = Rounds(open_context(report, target), report)
     if not once:

@@ -1,7 +1,7 @@
 """A small service for deploys, standard library only: speaks the socket protocol, or takes `--port`.
 
 `fault.txt` beside it says what all is wrong with this release: never_ready, crash_at_once, crash_on_coffee, answer_500,
-wrong_version, ignore_term, leak, fill_disk, or "slow_answer".
+wrong_version, count_500, ignore_term, leak, fill_disk, or "slow_answer".
 """
 
 import asyncio
@@ -34,6 +34,8 @@ def reply(path: str) -> tuple[str, str]:
         with Path(os.environ["DATA_DIR"], "filler").open("wb", buffering=0) as file:
             while file.write(bytes(1 << 20)):
                 pass
+    if path == "/metrics" and "count_500" in FAULT:
+        return "200 OK", 'http_requests_total{code="200"} 40\nhttp_requests_total{code="500"} 4\n'
     if path == "/readyz" and "not_healthy" in FAULT:
         return "503 Service Unavailable", json.dumps({"failing": ["database"]})
     return "200 OK", f"{VERSION} {os.getpid()}"

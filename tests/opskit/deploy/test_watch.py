@@ -82,6 +82,21 @@ def test_crashes_that_add_up_are_bad_even_while_it_serves(running: Shop) -> None
 
 
 @pytest.mark.slow
+def test_errors_that_the_service_counts_are_bad_even_while_it_is_healthy(running: Shop) -> None:
+    ruin(running, "count_500")
+    ran = running.opskit("watch", "--once")
+    assert ran.code == 1
+    assert "errors   BAD      4 of 44 failed (9.1%) since its process began, of all requests" in ran.out
+    assert "health   ok" in ran.out
+
+
+@pytest.mark.parametrize("text", ["nan", "0"])
+def test_an_interval_must_be_a_number_of_seconds(shop: Shop, text: str) -> None:
+    ran = shop.opskit("watch", "--interval", text)
+    assert (ran.code, "Traceback" in ran.err) == (2, False)
+
+
+@pytest.mark.slow
 def test_a_red_smoke_is_named(running: Shop) -> None:
     ruin(running, "answer_500")
     ran = running.opskit("watch", "--once")
