@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from opskit.errors import UsageFault
-from opskit.incident.record import happened, numbered
+from opskit.incident.names import pick
+from opskit.incident.record import happened
 from opskit.ledger import Event
 from opskit.moments import told
 
@@ -51,9 +52,14 @@ class Action:
     done: datetime | None = None
     verified: datetime | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """True until somebody says that it is done."""
+        return self.state is State.OPEN
+
     def overdue(self, today: date) -> bool:
         """True if it is still open after its day."""
-        return self.state is State.OPEN and bool(self.due) and self.due < today.isoformat()
+        return self.is_open and bool(self.due) and self.due < today.isoformat()
 
     def as_json(self, today: date) -> dict[str, Any]:
         """As the verbs print it. `name` says what `id` says, as the ledger's events do."""
@@ -120,16 +126,8 @@ def _after(action: Action, act: str, event: Event) -> Action:
 
 
 def choose(every: Sequence[Action], wanted: str) -> Action:
-    """The action item *wanted* names (`ACT-001`, `act-1`, `1`); raises `UsageFault` that lists the open ones."""
-    found = [every[at] for at in numbered(wanted, [(one.name, one.event) for one in every], prefix=PREFIX)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(f"{one.name} ({one.title})" for one in found)
-        raise UsageFault(f"{wanted!r} may be any of {names}", remedy="name it whole")
-    still = [f"{one.name} ({one.title})" for one in every if one.state is State.OPEN]
-    known = f"open are {', '.join(still)}" if still else "none is open"
-    raise UsageFault(f"there is no action item {wanted!r}; {known}", remedy="opskit actions list shows every one")
+    """The action item that a person means by *wanted*; raises `UsageFault` that lists the open ones."""
+    return pick(every, wanted, prefix=PREFIX, what="action item", listed_by="opskit actions list")
 
 
 def read_due(text: str, *, today: date) -> str:

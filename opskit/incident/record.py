@@ -4,7 +4,6 @@ An incident is opened (or drafted by the machine) by one event with its number; 
 ULID (`of`), so that notes written in two clones at once all count, in whatever order they were joined.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from opskit.errors import Refused, UsageFault
+from opskit.incident.names import pick
 from opskit.ledger import Event
 from opskit.moments import read_moment, shown, told
 
@@ -242,30 +242,5 @@ def check_time(incident: Incident, act: Act, at: datetime, *, option: str) -> No
 
 
 def choose(every: Sequence[Incident], wanted: str) -> Incident:
-    """The incident *wanted* names (see `numbered`); raises `UsageFault` that lists the open ones."""
-    found = [every[at] for at in numbered(wanted, [(one.name, one.event) for one in every], prefix=PREFIX)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(f"{one.name} ({one.title}; {one.event})" for one in found)
-        raise UsageFault(f"{wanted!r} may be any of {names}", remedy="name it whole, or by its event's id")
-    still = [f"{one.name} ({one.title})" for one in every if one.is_open]
-    known = f"open are {', '.join(still)}" if still else "none is open"
-    raise UsageFault(f"there is no incident {wanted!r}; {known}", remedy="opskit incident list shows every one")
-
-
-def numbered(wanted: str, every: Sequence[tuple[str, str]], *, prefix: str) -> list[int]:
-    """The places in *every* (name, event's id) of what *wanted* may mean, the exact one alone if there is one.
-
-    `INC-001`, `inc-1` and `1` are the same; a suffix given offline may be left out where that is clear.
-    """
-    name = canonical(wanted, prefix=prefix)
-    exact = [at for at, known in enumerate(every) if name in known]
-    return exact or [at for at, known in enumerate(every) if re.fullmatch(rf"{re.escape(name)}-[0-9A-Z]+", known[0])]
-
-
-def canonical(wanted: str, *, prefix: str) -> str:
-    """The name as it is given out (`INC-001`) of what a person wrote (`inc-1`, `1`); any other stays, in capitals."""
-    said = wanted.strip().upper()
-    match = re.fullmatch(rf"(?:{prefix})?[-#\s]*0*([0-9]{{1,9}})(-[0-9A-Z]+)?", said)
-    return f"{prefix}-{int(match[1]):03}{match[2] or ''}" if match else said
+    """The incident that a person means by *wanted*; raises `UsageFault` that lists the open ones."""
+    return pick(every, wanted, prefix=PREFIX, what="incident", listed_by="opskit incident list")

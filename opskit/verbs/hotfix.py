@@ -16,7 +16,8 @@ from opskit.hotfix import check as checks
 from opskit.hotfix import review as reviews
 from opskit.hotfix.start import plan_start
 from opskit.hotfix.start import start as begin
-from opskit.incident.record import PREFIX, canonical, choose, incidents
+from opskit.incident.names import canonical
+from opskit.incident.record import PREFIX, choose, incidents
 from opskit.release.plan_hotfix import open_hotfix
 from opskit.release.plan_world import read_world, tip
 from opskit.report import Report

@@ -9,11 +9,11 @@ import typer
 
 from opskit.deploy.durable import write_atomically
 from opskit.errors import Refused
-from opskit.incident.blame import INSTEAD, blaming
+from opskit.incident.blame import INSTEAD, Warned, blaming
 from opskit.incident.book import Reading
 from opskit.incident.markdown import Merged, has_blocks, merge
 from opskit.incident.postmortem import document, story, unwritten
-from opskit.incident.record import choose, incidents
+from opskit.incident.record import Incident, choose, incidents
 from opskit.moments import in_words
 from opskit.report import Report
 from opskit.transaction import open_desk
@@ -60,12 +60,7 @@ def postmortem(
         sys.stdout.write(merged.text)
         sys.stdout.flush()
     open_ends, warned = unwritten(merged.text), blaming(merged.text, names={event.actor for event in room.events})
-    for line in warned:
-        print(f"! line {line.line} blames ({line.words!r}); {INSTEAD}", file=sys.stderr)
-    if open_ends:
-        print(f"still to be written by a person: {', '.join(open_ends)}", file=sys.stderr)
-    if one.is_open:
-        print(f"{one.name} is not resolved yet: run it again afterwards, what you wrote stays", file=sys.stderr)
+    _advise(one, open_ends, warned)
     report.result(
         id=one.name,
         path=str(path),
@@ -78,6 +73,16 @@ def postmortem(
         report_to_fix=None if told.fixed_s is None else in_words(told.fixed_s),
         dry_run=dry_run,
     )
+
+
+def _advise(one: Incident, open_ends: list[str], warned: list[Warned]) -> None:
+    """What is left for people to do, beside the page itself."""
+    for line in warned:
+        print(f"! line {line.line} blames ({line.words!r}); {INSTEAD}", file=sys.stderr)
+    if open_ends:
+        print(f"still to be written by a person: {', '.join(open_ends)}", file=sys.stderr)
+    if one.is_open:
+        print(f"{one.name} is not resolved yet: run it again afterwards, what you wrote stays", file=sys.stderr)
 
 
 def _there(file: Path) -> str | None:

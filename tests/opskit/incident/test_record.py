@@ -7,18 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opskit.errors import OpskitError, Refused, UsageFault
+from opskit.incident.names import canonical, numbered
 from opskit.incident.record import (
     Act,
     Severity,
     State,
     already,
-    canonical,
     check,
     check_time,
     choose,
     grade,
     incidents,
-    numbered,
 )
 from opskit.ledger import Event
 from tests.opskit.incident.events import BEGAN, Book
