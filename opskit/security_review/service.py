@@ -85,7 +85,7 @@ class Person:
 class Service:
     """HTTP and WebSocket at *url*. *settle_s*: how long a server gets to say or do something."""
 
-    def __init__(self, url: str, *, settle_s: float = 2.0) -> None:
+    def __init__(self, url: str, *, settle_s: float = 3.0) -> None:
         self.url = url.rstrip("/")
         self.settle_s = settle_s
         parts = urlsplit(self.url)

@@ -100,6 +100,7 @@ def test_an_interrupt_leaves_no_account(repos: Repos) -> None:
     assert chat.users == {}
 
 
+@pytest.mark.slow
 def test_where_registration_is_closed_an_account_is_named(
     repos: Repos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
