@@ -12,7 +12,7 @@ from chat.protocol.errors import Fault
 from chat.web.call import MAX_BODY_BYTES
 from chat.web.hardening.inbound import Inbox
 from chat.web.hardening.patience import PatientConnection
-from chat.web.headers import ALONE, API_POLICY, HEADERS
+from chat.web.headers import ALONE, of_every_answer
 from chat.web.problems import of_bug, of_http_exception
 from chat.web.routes import ROUTES
 from chat.web.routing import refused, register
@@ -55,24 +55,19 @@ def create_app(site: Site, *, static: Path | None = None) -> Quart:
     async def bug(error: Exception) -> Response:
         return refused(of_bug(error, where="framework"))
 
+    carried = [
+        (name, name.lower(), value) for name, value in of_every_answer(public_url=site.settings.public_url).items()
+    ]
+
     @app.after_request
     async def dress(response: Any) -> Any:
-        return _dressed(site, response)
+        own = {name.lower() for name, _ in response.headers}  # asked of werkzeug one by one, each is a search
+        response.headers.extend((name, value) for name, lower, value in carried if lower not in own)
+        if site.closing_connections and request.http_version < "2":
+            response.headers["Connection"] = "close"
+        return response
 
     return app
-
-
-def _dressed(site: Site, response: Any) -> Any:
-    headers = response.headers
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    headers.setdefault("Content-Security-Policy", API_POLICY)
-    headers.setdefault("Cache-Control", "no-store")
-    if (site.settings.public_url or "").startswith("https:"):
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    if site.closing_connections and request.http_version < "2":
-        headers["Connection"] = "close"
-    return response
 
 
 async def _socket(site: Site, asked: Websocket) -> Response | None:

@@ -1,7 +1,7 @@
 """One HTTP call: what a handler may ask of the request, and the answers it may give."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -38,6 +38,7 @@ class Call:
     origin: str | None
     signed_in: Who | None
     raw: bytes
+    _asked: dict[str, str] | None = field(default=None, init=False)
 
     @property
     def who(self) -> Who:
@@ -59,9 +60,11 @@ class Call:
 
     def query(self, name: str) -> str | None:
         """One query parameter, the first of that name."""
-        raw = self.request.query_string.decode("ascii", "surrogateescape")
-        pairs = parse_qsl(raw, keep_blank_values=True, errors="surrogateescape")  # the gate refuses what is no UTF-8
-        value = next((value for key, value in pairs if key == name), None)
+        if self._asked is None:
+            raw = self.request.query_string.decode("ascii", "surrogateescape")
+            pairs = parse_qsl(raw, keep_blank_values=True, errors="surrogateescape")  # the gate refuses no UTF-8
+            self._asked = dict(reversed(pairs))
+        value = self._asked.get(name)
         try:
             return text.gate(value) if value is not None else None
         except text.TextFault as fault:

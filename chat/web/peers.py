@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from werkzeug.datastructures import Headers
@@ -24,6 +25,7 @@ def address_of(headers: Headers, peer: str, *, trusted_proxies: int) -> str:
     return _canonical(hops[-min(trusted_proxies, len(hops))]) or UNKNOWN
 
 
+@lru_cache(maxsize=4096)  # few have many calls each
 def _canonical(hop: str) -> str | None:
     """*hop* as an address: `[2001:DB8::1]:443`, `2001:db8::1`, `203.0.113.7:443`; an IPv4-mapped one as IPv4."""
     host = hop.strip('"')
