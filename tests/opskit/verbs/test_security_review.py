@@ -27,6 +27,7 @@ def own_address() -> str:
         return str(probe.getsockname()[0])
 
 
+@pytest.mark.slow
 def test_the_chat_has_no_finding_but_that_anyone_may_register(repos: Repos, tmp_path: Path) -> None:
     here = repos.project().here
     with running(tmp_path / "chat") as server:
