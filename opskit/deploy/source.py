@@ -46,12 +46,17 @@ def resolve(git: Git, config: Config, ref: str) -> Source:
 
 
 def newest_release(git: Git, config: Config) -> str:
-    """The tag of the highest final version that main contains; raises `Refused` if there is none."""
-    if not _commit(git, config.main):
+    """The tag of the highest final version that main contains; raises `Refused` if there is none.
+
+    By its full name, as a tag may be called the same; and as last fetched, as the one here may be behind or absent.
+    """
+    names = (f"refs/heads/{config.main}", f"refs/remotes/{config.remote}/{config.main}")
+    mains = [name for name in names if _commit(git, name)]
+    if not mains:
         raise UsageFault(
             f"main: there is no branch {config.main!r} here", remedy="set main in the configuration, or name a ref"
         )
-    tags = git.lines("tag", "--merged", config.main, "--list", f"{config.tag_prefix}*")
+    tags = {tag for name in mains for tag in git.lines("tag", "--merged", name, "--list", f"{config.tag_prefix}*")}
     finals = {tag: version for tag in tags if (version := _semver(tag, config)) and not version.prerelease}
     if not finals:
         raise Refused(

@@ -32,6 +32,23 @@ def test_a_release_goes_into_service_and_every_step_is_told(shop: Shop) -> None:
     assert people.out.rstrip().endswith("stop: opskit stop")
 
 
+@pytest.mark.parametrize("kind", ["a tag of its name", "only fetched", "behind what was fetched"])
+def test_the_newest_release_on_main_is_found(make_shop: Callable[..., Shop], kind: str) -> None:
+    shop = make_shop()
+    shop.commit("v1.1.0")
+    if kind == "a tag of its name":
+        shop.git("tag", "main", "v1.0.0")
+    else:
+        shop.git("update-ref", "refs/remotes/origin/main", "HEAD")
+        shop.git("checkout", "-q", "--detach", "v1.0.0^{}", "--force")
+        settings = (shop.path / "opskit.toml").read_text(encoding="utf-8")
+        (shop.path / "opskit.toml").write_text(settings.replace('remote = ""', 'remote = "origin"'), encoding="utf-8")
+        shop.git(*(("branch", "-D", "main") if kind == "only fetched" else ("branch", "-f", "main", "v1.0.0")))
+    planned = shop.deploy("--dry-run")
+    assert planned.code == 0, planned.err
+    assert "into 1.1.0-" in next(line["does"] for line in planned.lines if line["step"] == "export")
+
+
 @pytest.mark.slow
 def test_what_the_smoke_said_is_told_once(make_shop: Callable[..., Shop]) -> None:
     people = make_shop(smoke="echo smoke: green, 3 checks").opskit("deploy")
