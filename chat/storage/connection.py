@@ -31,7 +31,8 @@ PRAGMAS = (
 )
 
 Row = tuple[Any, ...]
-Statement = tuple[str, Mapping[str, Any]]
+Parameters = Mapping[str, Any] | Sequence[Any]
+Statement = tuple[str, Parameters]
 """SQL and its parameters."""
 
 
@@ -76,7 +77,7 @@ class Connection:
             pass
 
     async def rows(
-        self, sql: str, parameters: Mapping[str, Any] | None = None, *, first: Sequence[Statement] = ()
+        self, sql: str, parameters: Parameters | None = None, *, first: Sequence[Statement] = ()
     ) -> list[Row]:
         """Run those *first*, then one statement, and return its rows; raises `sqlite3.Error` as it comes."""
         if self._raw is None:
@@ -91,9 +92,7 @@ class Connection:
         return found[0] if found else None
 
 
-def _run(
-    connection: sqlite3.Connection, first: Sequence[Statement], sql: str, parameters: Mapping[str, Any]
-) -> list[Row]:
+def _run(connection: sqlite3.Connection, first: Sequence[Statement], sql: str, parameters: Parameters) -> list[Row]:
     for before in first:
         connection.execute(*before)
     return connection.execute(sql, parameters).fetchall()

@@ -12,6 +12,7 @@ from chat.protocol.models import Message, ReactionCount, User
 from chat.storage.connection import Readers
 from chat.storage.ids import new_ids, rfc3339
 from chat.storage.transaction import Transaction, bulk
+from chat.storage.values import with_rows
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,26 +46,25 @@ _JUDGE = """
 SELECT json_group_array(json_array(
     r.seq, r.rev, m.user_id IS NOT NULL,
     CASE WHEN s.id IS NULL THEN NULL ELSE json_array(s.id, s.room_id, s.seq, s.rev, s.sent_ms, s.content) END))
-FROM json_each(:drafts) AS d
-LEFT JOIN rooms AS r ON r.id = d.value ->> 0 AND r.deleted_ms IS NULL
-LEFT JOIN members AS m ON m.room_id = r.id AND m.user_id = d.value ->> 1
-LEFT JOIN messages AS s ON s.sender_id = d.value ->> 1 AND s.client_id = d.value ->> 2
+FROM {rows} AS d
+LEFT JOIN rooms AS r ON r.id = d.column1 AND r.deleted_ms IS NULL
+LEFT JOIN members AS m ON m.room_id = r.id AND m.user_id = d.column2
+LEFT JOIN messages AS s ON s.sender_id = d.column2 AND s.client_id = d.column3
 """
 _INSERT = """
 INSERT INTO messages (id, room_id, seq, rev, sender_id, sent_ms, content, client_id)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, :now_ms, value ->> 5, value ->> 6
-FROM json_each(:rows)
+SELECT * FROM {rows} WHERE column1 IS NOT NULL
 """
 _LOG = """
 INSERT INTO room_log (room_id, rev, at_ms, op, user_id, message_id)
-SELECT value ->> 1, value ->> 3, :now_ms, 'message', value ->> 4, value ->> 0 FROM json_each(:rows)
+SELECT column1, column2, column3, 'message', column4, column5 FROM {rows} WHERE column1 IS NOT NULL
 """
 _ADVANCE_ROOMS = """
-UPDATE rooms SET seq = j.value ->> 1, rev = j.value ->> 2 FROM json_each(:heads) AS j WHERE rooms.id = j.value ->> 0
+UPDATE rooms SET seq = head.column2, rev = head.column3 FROM {rows} AS head WHERE rooms.id = head.column1
 """
 _ADVANCE_CURSORS = """
-UPDATE members SET read_seq = j.value ->> 2 FROM json_each(:cursors) AS j
-WHERE members.room_id = j.value ->> 0 AND members.user_id = j.value ->> 1
+UPDATE members SET read_seq = moved.column3 FROM {rows} AS moved
+WHERE members.room_id = moved.column1 AND members.user_id = moved.column2
 """
 
 
@@ -80,9 +80,8 @@ _rows = msgspec.json.Decoder(list[list[Any]])
 
 
 async def _judge(tx: Transaction, drafts: Sequence[Draft]) -> list[_Found]:
-    asked = msgspec.json.encode([(d.room_id, d.user_id, d.client_id) for d in drafts]).decode()
-    row = await tx.row(_JUDGE, {"drafts": asked})
-    return _found.decode(row[0]) if row else []
+    row = await tx.row(*with_rows(_JUDGE, [(d.room_id, d.user_id, d.client_id) for d in drafts]))
+    return _found.decode(row[0])[: len(drafts)] if row else []
 
 
 @bulk
@@ -117,7 +116,7 @@ async def append(tx: Transaction, drafts: Sequence[Draft]) -> Sequence[Sent | Fa
         if draft.client_id is not None:
             repeats[draft.user_id, draft.client_id] = message
         cursors[draft.room_id, draft.user_id] = seq
-        rows.append((message.id, draft.room_id, seq, rev, draft.user_id, draft.content, draft.client_id))
+        rows.append((message.id, draft.room_id, seq, rev, draft.user_id, tx.now_ms, draft.content, draft.client_id))
         tx.rooms.append(MessageSent(room_id=draft.room_id, rev=rev, message=message))
         if draft.connection_id is not None:
             tx.origins.append((message.id, draft.connection_id))
@@ -163,13 +162,10 @@ def _store(
 ) -> None:
     # One step of SQLite per table, whatever the batch: its module lets go of the interpreter at every step and has
     # to wait to get it back, so `executemany` is slow where other threads are busy.
-    encoded = {"rows": msgspec.json.encode(rows).decode(), "now_ms": tx.now_ms}
-    tx.later(_INSERT, encoded)
-    tx.later(_LOG, encoded)
-    moved = [(room_id, seq, rev) for room_id, (seq, rev) in heads.items()]
-    tx.later(_ADVANCE_ROOMS, {"heads": msgspec.json.encode(moved).decode()})
-    read = [(room_id, user_id, seq) for (room_id, user_id), seq in cursors.items()]
-    tx.later(_ADVANCE_CURSORS, {"cursors": msgspec.json.encode(read).decode()})
+    tx.later(*with_rows(_INSERT, rows))
+    tx.later(*with_rows(_LOG, [(room_id, rev, at, user, message) for message, room_id, _, rev, user, at, *_ in rows]))
+    tx.later(*with_rows(_ADVANCE_ROOMS, [(room_id, *head) for room_id, head in heads.items()]))
+    tx.later(*with_rows(_ADVANCE_CURSORS, [(*whose, seq) for whose, seq in cursors.items()]))
 
 
 REACTIONS_OF = """CASE WHEN EXISTS (SELECT 1 FROM reactions WHERE message_id = m.id) THEN

@@ -1,13 +1,13 @@
 """One transaction of the writer: what an operation may do in it, and the events it leaves in the logs."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from chat.protocol.errors import Fault
 from chat.protocol.events import RoomEvent
 from chat.protocol.log import Committed, PresenceEvent, UserEvent, UserOp
-from chat.storage.connection import Connection, Row, Statement
+from chat.storage.connection import Connection, Parameters, Row, Statement
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -25,17 +25,17 @@ class Transaction:
     origins: list[tuple[str, str]] = field(default_factory=list)
     _waiting: list[Statement] = field(default_factory=list)
 
-    async def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+    async def rows(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Run one statement, after those that wait."""
         first, self._waiting = self._waiting, []
         return await self.connection.rows(sql, parameters, first=first)
 
-    async def row(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
+    async def row(self, sql: str, parameters: Parameters | None = None) -> Row | None:
         """The first row of one statement."""
         found = await self.rows(sql, parameters)
         return found[0] if found else None
 
-    def later(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+    def later(self, sql: str, parameters: Parameters | None = None) -> None:
         """Have one statement run, whose rows nobody needs, in one go with the next that has any, at last the commit.
 
         Nothing can be caught where it was asked for: an error comes with that next one and fails the transaction.
