@@ -103,6 +103,8 @@ class Person:
                 return
             self.logs[room_id] = {}
         log, rev = self.logs[room_id], event["rev"]
+        if own and event["op"] == "join" and log and rev > max(log) + 1 and self._left(log[max(log)]):
+            log.clear()  # left and back while catching up: what was said meanwhile was not for me
         if log and rev not in log and rev != max(log) + 1 and room_id not in self.resuming:
             self.faults.append(f"a hole before {rev}, after {max(log)}: {event}")
         if rev in log and room_id not in self.resuming:
@@ -110,6 +112,10 @@ class Person:
         log[rev] = event
         if own and event["op"] == "leave" and room_id not in self.resuming:
             del self.logs[room_id]
+
+    def _left(self, event: dict[str, Any]) -> bool:
+        left = event["type"] == "member" and event["op"] == "leave"
+        return left and bool(event["user"]["id"] == self.account.id)
 
     async def send(self, frame: dict[str, Any]) -> None:
         """Send a frame, or not, if the connection has just gone."""
