@@ -127,7 +127,7 @@ class Settings:
     data_dir: Path
     bind: str = _setting(_bind, "127.0.0.1:8000", "address to listen on")
     database_url: str = _setting(_database_url, "", "database; unset: chat.db in the data directory")
-    bus_url: str | None = _setting(_bus_url, None, "Redis between machines; unset: none")
+    bus_url: str | None = _setting(_bus_url, None, "Redis between machines (not in this release); unset: none")
     tls_cert: Path | None = _setting(_path, None, "file with the certificate chain (PEM); with a key: serve HTTPS")
     tls_key: Path | None = _setting(_path, None, "file with the certificate's private key (PEM)")
     public_url: str | None = _setting(_origin, None, "own origin, as browsers see it")

@@ -5,14 +5,15 @@ import typer
 from chat.auth import keys
 from chat.commands.options import DataDir, settings_of, told
 
-app = typer.Typer(
-    help="Rotate the keys that sign access tokens.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()
 def _keys() -> None:
-    """Rotate the keys that sign access tokens."""
+    """Rotate the keys that sign access tokens.
+
+    Example: chat keys rotate --data-dir ./data
+    """
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from chat.protocol.errors import Fault
+from chat.protocol.errors import Fault, sentence
 from chat.settings import Settings, SettingsFault, load
 
 DataDir = Annotated[
@@ -35,13 +35,7 @@ def told(*faults: type[Exception]) -> Iterator[None]:
     except Exception as fault:
         if not isinstance(fault, (*faults, Fault, OSError)):
             raise
-        stop(f"chat: {_sentence(fault)}", code=1)
-
-
-def _sentence(fault: Exception) -> str:
-    if isinstance(fault, OSError) and fault.filename is not None:
-        return f"{fault.filename}: {fault.strerror}"
-    return str(fault)
+        stop(f"chat: {sentence(fault)}", code=1)
 
 
 def stop(message: str, *, code: int) -> NoReturn:

@@ -23,7 +23,7 @@ from chat.storage.store import Store
 from chat.text import username_key
 
 app = typer.Typer(
-    help="Disable and enable accounts, reset passwords, invite.",
+    help="Disable and enable accounts, reset passwords, invite.\n\nExample: chat user disable ann --data-dir ./data",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -109,6 +109,13 @@ class Fault(Exception):
         return MEANINGS[self.code]
 
 
+def sentence(fault: Exception) -> str:
+    """What went wrong for people at a terminal: a file that cannot be used by its path and the reason, no number."""
+    if isinstance(fault, OSError) and fault.filename is not None:
+        return f"{fault.filename}: {fault.strerror}"
+    return str(fault)
+
+
 class InvalidJson(Fault):
     """The body or frame is not a JSON object."""
 

@@ -22,7 +22,7 @@ from chat.auth.keys import KeysFault
 from chat.fanout.follower import Follower
 from chat.fanout.hub import Hub
 from chat.fanout.outbox import Tick
-from chat.protocol.errors import Fault
+from chat.protocol.errors import Fault, sentence
 from chat.protocol.events import MessageSent
 from chat.protocol.log import Committed
 from chat.services import Chat
@@ -63,12 +63,14 @@ SIGNALS = {
 def run(settings: Settings) -> int:
     """Serve until SIGTERM; returns the exit code. A fault at the start is one sentence on stderr and 1."""
     logs.configure()
+    if settings.bus_url is not None:
+        log.warning("bus.ignored", remedy="this release has no bus: unset CHAT_BUS_URL, and run it on one machine")
     try:
         listening = listen(settings.bind, os.environ)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, listening))
     except (CannotListen, SchemaFault, KeysFault, Fault, OSError, sqlite3.Error) as fault:
-        print(f"chat serve: {fault}", file=sys.stderr)
+        print(f"chat serve: {sentence(fault)}", file=sys.stderr)
         return 1
     return 0
 

@@ -18,6 +18,7 @@ def _commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
             yield (*path, name), command
 
 
+GROUPS = ["user", "keys"]
 COMMANDS = dict(_commands(get_command(app)))
 
 
@@ -27,3 +28,11 @@ def test_every_command_has_an_example_that_it_understands(words: tuple[str, ...]
     _, _, example = command.help.partition(f"Example: chat {' '.join(words)}")
     assert example, command.help
     command.make_context(words[-1], example.split("\n\n")[0].split())
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_every_group_shows_an_example_of_a_command_of_its_own(name: str) -> None:
+    group: Any = get_command(app)
+    shown = group.get_command(None, name).help
+    words = shown.partition("Example: chat ")[2].split()
+    assert tuple(words[:2]) in COMMANDS, shown

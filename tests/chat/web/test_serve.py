@@ -57,6 +57,12 @@ def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     assert (code, said) == (1, f"chat serve: cannot listen on 127.0.0.1:{port}: Address already in use")
 
 
+def test_a_data_directory_that_is_a_file_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("")
+    code, said = failed_start(tmp_path, CHAT_DATA_DIR=str(tmp_path / "notes"))
+    assert (code, said) == (1, f"chat serve: {tmp_path / 'notes' / 'keys.json'}: Not a directory")
+
+
 def test_wrong_settings_are_all_named_with_exit_code_2(tmp_path: Path) -> None:
     code, said = failed_start(tmp_path, CHAT_BCRYPT_COST="99", CHAT_REGISTRATION="maybe")
     assert code == 2
