@@ -55,6 +55,7 @@ VERBS: dict[str, Verb] = {
     "loadtest": Verb("loadtest", "put load on a running service; thresholds decide"),
     "report": Verb("report", "the five DORA measures, and what was done"),
     "ledger": Verb("ledger", "the record: show, verify, export"),
+    "drill": Verb("drill", "rehearse a release that goes wrong, in a sandbox of its own"),
     "runbook": Verb("runbook", "one page for each situation"),
     "init": Verb("init", "write a commented configuration for this repository"),
     "doctor": Verb("doctor", "is everything here that opskit needs"),

@@ -88,3 +88,17 @@ def test_the_wheel_releases_a_foreign_repository(installed: Path, tmp_path: Path
     assert json.loads(run("git", "show", "v0.1.0:package.json"))["version"] == "0.1.0"
     assert json.loads(opskit("changelog", "--all", "--json"))["sections"]
     assert json.loads(opskit("hotfix", "start", "kettle", "--json"))["branch"] == "hotfix/kettle"
+
+
+@pytest.mark.timeout(600)
+def test_the_wheel_rehearses_a_rollback(installed: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(installed / "opskit"), "drill", "bad-deploy", "--json"],
+        env={"PATH": os.defpath, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, last["result"]) == (0, "done"), done.stderr
+    assert [one["decision"] for one in last["incidents"]] == ["rollback"]
+    assert last["releases"] == ["v1.0.0", "v1.1.0"]
+    assert list(tmp_path.iterdir()) == []
