@@ -71,12 +71,13 @@ def check_origin(
 
     *encrypted*: the request came over this server's own TLS.
     """
-    origin = headers.get("Origin")
-    if origin is None or origin in allowed:
-        return origin
+    given = headers.getlist("Origin")
+    if not given:
+        return None
     own = {public_url} if public_url else own_origins(headers.get("Host", ""), encrypted=encrypted)
-    if origin in own:
-        return origin
+    origin = next((one for one in given if one not in allowed and one not in own), None)
+    if origin is None:
+        return given[0]
     raise OriginNotAllowed(f"pages of {origin[:80]} may not talk to this server; CHAT_ALLOWED_ORIGINS can let them")
 
 

@@ -145,3 +145,10 @@ async def test_a_spoofed_header_neither_evades_the_limit_nor_opens_the_metrics(b
     for spoofed in ("127.0.0.1, 203.0.113.7", "localhost, 203.0.113.7"):
         answer = await ask(behind_a_proxy, request("GET", "/metrics", headers=[("X-Forwarded-For", spoofed)]))
         assert answer.status == 401
+
+
+def test_every_origin_of_a_request_must_be_one_that_may_talk_to_the_server() -> None:
+    for origins in (["http://localhost:8000", "http://evil.example"], ["http://evil.example", "http://localhost:8000"]):
+        headers = Headers([("Host", "localhost:8000"), *(("Origin", origin) for origin in origins)])
+        with pytest.raises(OriginNotAllowed, match="evil"):
+            check_origin(headers, public_url=None, allowed=())
