@@ -22,7 +22,7 @@ def configure(*, level: str = "info") -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line in one write, so that lines stay whole
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
