@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 WINDOW = 128  # sends of one connection under way at once
 NAMELESS_IN_A_ROW = 100
-REFUSED_IN_A_ROW = 1_000
+MAX_REFUSED = 1_000
+PARDONED = 10  # of them, by a command within the rate: how fast the machine is must not decide who is closed
 PROTOCOL, FLOODING = 4000, 4100
 WITHOUT_TOKEN = ("auth", "ping")  # types of frames that an expired token does not stop
 
@@ -37,7 +38,7 @@ class Commands:
     def __init__(self, session: "Session", bucket: Bucket | None) -> None:
         self._session, self._bucket = session, bucket
         self._nameless = 0  # frames in a row without a usable id
-        self._refused = 0  # commands in a row over the rate
+        self._refused = 0  # commands over the rate, less those pardoned
         self._under_way = 0
         self._settled: asyncio.Future[None] | None = None  # somebody waits for a send under way
 
@@ -71,8 +72,8 @@ class Commands:
     def _over_rate(self) -> RateLimited | None:
         """Count a frame, whatever is in it; what to answer if it is one too many. Who does not heed it is closed."""
         wait_s = self._bucket.take(self._session.site.loop_time()) if self._bucket is not None else 0.0
-        self._refused = self._refused + 1 if wait_s else 0
-        if self._refused >= REFUSED_IN_A_ROW:
+        self._refused = self._refused + 1 if wait_s else max(0, self._refused - PARDONED)
+        if self._refused >= MAX_REFUSED:
             self._session.close(FLOODING, "flooding")
         return too_fast("commands", wait_s) if wait_s else None
 

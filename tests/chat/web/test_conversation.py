@@ -343,7 +343,7 @@ async def test_who_does_not_heed_the_rate_is_closed_4100_whatever_is_sent(
     tight: Server, frame: str, told: str | None
 ) -> None:
     async with Http(tight) as http, connected(await http.register()) as a:
-        for _ in range(1_500):
+        for _ in range(2_000):
             await a.send(frame)
         codes = []
         with suppress(ConnectionClosed):
@@ -351,15 +351,14 @@ async def test_who_does_not_heed_the_rate_is_closed_4100_whatever_is_sent(
                 answer = await a.receive()
                 codes.append(answer.get("code"))
                 assert answer.get("code") != "rate_limited" or answer["retry_after_ms"] >= 1
-        assert codes[:4] == [told] * 4
+        assert codes[:20] == [told] * 20
         assert codes[-1] == "rate_limited"
         assert a.connection.close_code == 4100
 
 
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    # One a second: whoever is to be closed must be refused a thousand times before the next is free.
-    with running(tmp_path_factory.mktemp("tight"), CHAT_RATE_COMMANDS_PER_S="1") as server:
+    with running(tmp_path_factory.mktemp("tight"), CHAT_RATE_COMMANDS_PER_S="5") as server:
         yield server
 
 
