@@ -188,6 +188,12 @@ class Git:
             raise UsageFault(
                 f"{start} is a bare repository, without files", remedy="run it in a clone with a work tree"
             )
+        top = next((place for place in (start, *start.parents) if (place / ".git").exists()), None)
+        if top:  # there is one, and to advise another would only do harm
+            raise UsageFault(
+                f"git refuses to work in {start}: {found.reason}",
+                remedy=f"see git -C {top} status; who owns it: ls -ld {top}/.git",
+            )
         raise UsageFault(
             f"{start} is not in a git repository ({found.reason})",
             remedy="change into one, or make one: git init",

@@ -23,6 +23,15 @@ def test_not_a_repository(repos: Repos) -> None:
     refused(Repo(repos.folder, repos.env).opskit("release", "--json"), 2, "not in a git repository", "git init")
 
 
+def test_a_repository_git_refuses_is_not_told_as_none(repos: Repos) -> None:
+    here = repos.empty()
+    (here.path / ".git").rename(here.path / "elsewhere")
+    here.write(".git", "gitdir: /nowhere\n")
+    ran = Repo(here.write("sub/file", "").parent, here.env).opskit("release", "--json")
+    refused(ran, 2, "git refuses to work in", "/nowhere", f"git -C {here.path} status")
+    assert "git init" not in ran.err
+
+
 def test_a_bare_repository(repos: Repos) -> None:
     refused(repos.bare().opskit("release", "--json"), 2, "bare")
 
