@@ -163,9 +163,17 @@ class Control:
         self.state_dir = Path(state_dir)
 
     def alive(self) -> bool:
-        """True if a keeper holds the target up; the supervisor itself may be restarting."""
+        """True if a keeper holds the target up; the supervisor itself may be restarting.
+
+        Raises `Refused` if this user may not ask.
+        """
         try:
             self._connect(timeout_s=1).close()
+        except PermissionError as fault:
+            raise Refused(
+                f"the service in {self.state_dir} is another user's, and this one may not reach it",
+                remedy=f"run it as its owner: ls -ld '{self.state_dir}' names them",
+            ) from fault
         except OSError:
             return False
         return True

@@ -50,6 +50,8 @@ def holder_of(path: Path) -> Holder | None:
     try:
         tree = json.loads(path.read_bytes())
         return Holder(**{**tree, "process": Identity(**tree["process"])})
+    except PermissionError:
+        raise
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

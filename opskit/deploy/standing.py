@@ -11,9 +11,6 @@ from opskit.errors import OpskitError
 
 def standing(context: Context) -> dict[str, Any]:
     """The facts of one target as JSON would carry them."""
-    holder = lock.holder_of(context.layout.lock)
-    under_way = holder is not None and not holder.gone
-    half = None if under_way else half_done(context.layout.operation)
     facts: dict[str, Any] = {
         "name": context.name,
         "up": False,
@@ -25,19 +22,28 @@ def standing(context: Context) -> dict[str, Any]:
         "candidate": None,
         "bake": None,
         "maintenance": False,
-        "lock": str(holder) if under_way else None,
-        "operation": _operation(half) if half else None,
+        "lock": None,
+        "operation": None,
         "state_dir": str(context.layout.state_dir),
     }
     if context.target.driver != "host":
         return facts | {"fault": f"is reached by {context.target.driver}; opskit on that machine can tell"}
-    control = Control(context.layout.state_dir)
-    if not control.alive():
-        return facts
     try:
-        return facts | _running(context, control.status())
+        facts |= _under_way(context)
+        control = Control(context.layout.state_dir)
+        return facts | (_running(context, control.status()) if control.alive() else {})
     except OpskitError as fault:
         return facts | {"fault": str(fault)}
+    except PermissionError as fault:
+        return facts | {"fault": f"{fault.strerror} ({fault.filename}); run opskit as its owner"}
+
+
+def _under_way(context: Context) -> dict[str, Any]:
+    holder = lock.holder_of(context.layout.lock)
+    if holder is not None and not holder.gone:
+        return {"lock": str(holder)}
+    half = half_done(context.layout.operation)
+    return {"operation": _operation(half) if half else None}
 
 
 def in_words(facts: dict[str, Any]) -> list[str]:
