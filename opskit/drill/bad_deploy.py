@@ -82,6 +82,11 @@ STEPS = (
         command="opskit postmortem INC-001 --write",
         check=checks.post_mortem("rollback"),
     ),
+    Step(
+        goal="report: the five DORA measures, releases, incidents and their time to recovery",
+        command="opskit report --html report.html",
+        check=checks.reported,
+    ),
 )
 
 SCENARIO = Scenario(

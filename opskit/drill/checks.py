@@ -80,6 +80,14 @@ def post_mortem(*needed: str) -> Check:
     return check
 
 
+def reported(place: Sandbox) -> str:
+    """The report was written, and tells of INC-001."""
+    path = place.clone / "report.html"
+    if "INC-001" not in (path.read_text(encoding="utf-8") if path.is_file() else ""):
+        raise Unmet(f"INC-001 in {path.name}", "a report without it" if path.is_file() else "no file")
+    return f"{path.name} tells of INC-001"
+
+
 def crashed(times: int) -> Check:
     """The service in front of the users ended by itself so often, and is back."""
 

@@ -153,6 +153,11 @@ STEPS = (
         command="opskit postmortem INC-001 --write",
         check=checks.post_mortem("v1.0.1", "ACT-001", "Root cause"),
     ),
+    Step(
+        goal="report: the five DORA measures, releases, incidents and their time to recovery",
+        command="opskit report --html report.html",
+        check=checks.reported,
+    ),
 )
 
 

@@ -124,10 +124,11 @@ class Sandbox:
 
     def run(self, command: str, *, on_terminal: bool = False) -> Ran:
         """Run *command* by a shell in the clone, to its end; whatever it started is ended if this is interrupted."""
+        shared = {"stdout": sys.stderr.fileno()}  # standard output may carry JSON
         streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         process = subprocess.Popen(
             ["/bin/sh", "-c", command], cwd=self.clone, env=self.env, start_new_session=True,
-            **({} if on_terminal else streams),
+            **(shared if on_terminal else streams),
         )  # fmt: skip
         try:
             printed, _ = process.communicate()
