@@ -2,6 +2,7 @@
 PYTHON  ?= python3
 REQUIRE ?=
 TESTS   ?=
+DRILL   ?=
 WORKERS ?= 3
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -13,7 +14,7 @@ SPREAD := -n $(WORKERS) --dist worksteal
 
 export REQUIRE
 
-.PHONY: help install run stop test test-slow bench check format lock clean
+.PHONY: help install run stop test test-slow bench drill check format lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,6 +38,9 @@ test-slow: $(VENV)/.dev-ready ## run what `make test` leaves out: load, soak and
 
 bench: $(VENV)/.dev-ready ## measure, beside peers; BENCH="fanout durable" chooses
 	@$(BIN)/python -m loadtests.bench $(BENCH)
+
+drill: install ## rehearse an incident and its hotfix in a sandbox; DRILL="bad-deploy --practice" chooses
+	@$(BIN)/opskit drill $(DRILL)
 
 check: $(VENV)/.dev-ready ## format, lint, types, layers
 	@$(BIN)/ruff format --check .
