@@ -6,11 +6,13 @@ from functools import partial
 from typing import Any, cast
 
 from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import AsyncioSingleTask
 from hypercorn.events import RawData
 from hypercorn.protocol.events import Data
 from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import Handshake, WSStream
+from quart.asgi import ASGIHTTPConnection
 
 from chat.web.hardening.inbound import GuardedConnection, Inbox
 from chat.web.hardening.outbound import QueuedSink, Send, Transport, TransportSink, by_asgi
@@ -115,10 +117,19 @@ def faults() -> list[str]:
     expected = {
         Handshake: ("accept", "is_valid"),
         WSStream: ("handle", "app_send", "_handle_events"),
-        H11Protocol: ("stream_send", "_create_stream", "_check_protocol", "_send_error_response", "_close_stream"),
+        H11Protocol: (
+            "stream_send",
+            "_create_stream",
+            "_check_protocol",
+            "_send_error_response",
+            "_close_stream",
+            "_send_h11_event",
+        ),
         H2Protocol: ("stream_send",),
         StreamBuffer: ("drain", "close"),
-        TCPServer: ("protocol_send", "run", "_read_data"),
+        TCPServer: ("protocol_send", "run", "_read_data", "_initiate_server_close"),
+        AsyncioSingleTask: ("restart", "stop"),
+        ASGIHTTPConnection: ("_create_request_from_scope", "handle_request"),
     }
     return [
         f"{owner.__module__}.{owner.__name__} no longer has {name}"
