@@ -1,8 +1,13 @@
 """What the steps of both scenarios are judged by: the remote's references, what is in service, and the ledger."""
 
+import time
+
 from opskit.drill.runner import Check, Unmet
 from opskit.drill.sandbox import Sandbox
 from opskit.incident.record import Incident, choose, incidents
+
+NOTICED_S = 10.0
+"""How long the supervisor gets to see that a process has ended."""
 
 
 def released(tag: str) -> Check:
@@ -92,11 +97,12 @@ def crashed(times: int) -> Check:
     """The service in front of the users ended by itself so often, and is back."""
 
     def check(place: Sandbox) -> str:
-        running = place.control.status().running
-        exits = running.exits if running else 0
-        if running is None or exits < times:
-            raise Unmet(f"{times} crashes", f"{exits}")
-        return f"{exits} crashes, the last {running.last_exit}; it was started again each time"
+        deadline = time.monotonic() + NOTICED_S
+        while (running := place.control.status().running) is None or running.exits < times:
+            if time.monotonic() > deadline:
+                raise Unmet(f"{times} crashes", str(running.exits) if running else "nothing in service")
+            time.sleep(0.1)
+        return f"{running.exits} crashes, the last {running.last_exit}; it was started again each time"
 
     return check
 

@@ -5,6 +5,7 @@
 
 import secrets
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from opskit.security_review.service import NoAnswer, Service, asked
 
-ANSWER_S = 5.0
+ANSWER_S, PATIENCE_S = 5.0, 30.0
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of accounts that live as long as the sandbox
 
 
@@ -36,7 +37,7 @@ def talk(url: str, room: str, *, content: str = "one flat white, please ☕") ->
 
 
 def _talk(service: Service, room: str, content: str) -> dict[str, Any]:
-    token = service.register(f"guest-{secrets.token_hex(6)}", PASSWORD).access_token
+    token = _sign_up(service)
     room_id = _enter(service, room, token)
     with closing(service.dial(token=token)) as connection:
         said = asked(connection, {"type": "message", "room_id": room_id, "content": content}, within_s=ANSWER_S)
@@ -49,6 +50,18 @@ def _talk(service: Service, room: str, content: str) -> dict[str, Any]:
     if message.get("content") != content or all(one["content"] != content for one in history):
         raise NotDelivered(f"{room}: {content!r} came back as {message.get('content')!r}")
     return message
+
+
+def _sign_up(service: Service) -> str:
+    """The token of a new account; a service that is just starting again is waited for, as people do."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return service.register(f"guest-{secrets.token_hex(6)}", PASSWORD).access_token
+        except NoAnswer:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def _enter(service: Service, room: str, token: str) -> str:

@@ -53,10 +53,10 @@ def drill(
             "--practice waits for a person to type, and standard input is no terminal",
             remedy=f"run it in a terminal, or watch the drill: opskit drill {chosen.name}",
         )
-    _carry_out(chosen, report, practice=practice, keep=keep)
+    carry_out(chosen, report, practice=practice, keep=keep)
 
 
-def _carry_out(chosen: "Scenario", report: Report, *, practice: bool, keep: bool) -> None:
+def carry_out(chosen: "Scenario", report: Report, *, practice: bool, keep: bool) -> None:
     """Make the sandbox, run the steps, end all, tell how it went. Raises `Bad` at a step that failed."""
     from opskit.drill.runner import run, summary, summary_lines
     from opskit.drill.sandbox import remove, sandbox

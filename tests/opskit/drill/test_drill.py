@@ -1,10 +1,16 @@
 """`opskit drill` up to where it would start something, and the patches it brings."""
 
+import io
+import shutil
 from pathlib import Path
 
 import pytest
 
+from opskit.drill.runner import Scenario, Step
 from opskit.drill.sandbox import PATCHES, remove, sandbox
+from opskit.errors import Bad
+from opskit.report import Report
+from opskit.verbs.drill import carry_out
 from tests.opskit.repos import Repos
 
 SCENARIOS = ["coffee", "bad-deploy"]
@@ -35,6 +41,21 @@ def test_a_dry_run_names_every_step_and_makes_nothing(repos: Repos, name: str) -
     assert ran.code == 0
     assert ran.json["steps"][0]["command"] == "opskit release 1.0.0 --yes"
     assert "sandbox" not in ran.json
+
+
+def test_a_step_that_fails_is_1_names_itself_and_leaves_the_files() -> None:
+    out = io.StringIO()
+    with pytest.raises(Bad, match="stopped at step 1, fail: expected exit code 0; saw exit code 3") as bad:
+        carry_out(
+            Scenario(name="tea", title="tea", steps=[Step(goal="fail", command="exit 3")]),
+            Report(as_json=True, out=out, err=io.StringIO()), practice=False, keep=False,
+        )  # fmt: skip
+    told = bad.value.fields
+    place = Path(str(told["sandbox"]))
+    assert (bad.value.exit_code, told["result"], told["steps"], told["scenario"]) == (1, "failed", 1, "tea")
+    assert str(place) in bad.value.remedy
+    assert (place / "chat" / "opskit.toml").is_file()
+    shutil.rmtree(place)
 
 
 def test_the_patches_fit_the_chat_as_it_is() -> None:
