@@ -8,7 +8,7 @@ import typer
 
 from opskit.errors import Bad, Refused, UsageFault
 from opskit.report import Report
-from opskit.verbs.options import DryRun, JsonLines, not_empty
+from opskit.verbs.options import DryRun, JsonLines, Yes, not_empty
 
 if TYPE_CHECKING:
     from opskit.drill.runner import Scenario
@@ -28,6 +28,7 @@ def drill(
         bool, typer.Option("--keep", help="Keep the sandbox's files; nothing runs in it any more.")
     ] = False,
     dry_run: DryRun = False,
+    yes: Yes = False,  # noqa: ARG001 - it asks nothing, and changes nothing outside its sandbox
     json: JsonLines = False,
 ) -> None:
     """Rehearse a release that goes wrong, with the real commands and processes, in a temporary sandbox.

@@ -15,7 +15,7 @@ _CHANGING = [
     ("changelog",), ("deploy",), ("rollback",), ("start",), ("stop",), ("restart",), ("maintenance",), ("unlock",),
     ("target", "install"), ("target", "uninstall"), ("ci",), ("release",), ("undo",), ("init",), ("hotfix", "start"),
     ("hotfix", "check"), ("hotfix", "approve"), ("hotfix", "reject"), ("hotfix", "finish"), ("ledger", "sync"),
-    ("security-review",),
+    ("security-review",), ("drill",),
     ("runbook", "run"), *(("incident", act) for act in ("open", "note", "assess", "mitigate", "resolve")),
     ("postmortem",), *(("actions", act) for act in ("add", "edit", "done", "verify")),
 ]  # fmt: skip
