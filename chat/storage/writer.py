@@ -85,7 +85,7 @@ class Writer:
         self._wake.set()
         if self._tasks:
             writing, listening = self._tasks
-            await writing
+            await asyncio.wait([writing])  # how it ended is told elsewhere; the connection is closed however it was
             listening.cancel()
             with suppress(asyncio.CancelledError):
                 await listening
@@ -137,14 +137,19 @@ class Writer:
         return done
 
     async def _run(self) -> None:
-        while self._queue or not self._closing:
-            if not self._queue:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            await self._gather()
-            size = min(len(self._queue), BATCH_SIZE)
-            await self._write([self._queue.popleft() for _ in range(size)])
+        try:
+            while self._queue or not self._closing:
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                await self._gather()
+                size = min(len(self._queue), BATCH_SIZE)
+                await self._write([self._queue.popleft() for _ in range(size)])
+        finally:
+            self._closing = True  # whatever ended this, an exit of the process too: nobody waits for what nobody writes
+            while self._queue:
+                _call(self._queue.popleft().told, Unavailable("the writer has ended"))
 
     async def _gather(self) -> None:
         """Have whoever is ready in this turn of the loop share the commit, and in the next, while they bring more."""

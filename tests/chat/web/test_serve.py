@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -282,6 +282,38 @@ async def _knock(server: Server, failures: list[str], stop: asyncio.Event) -> in
         except httpx.HTTPError as fault:
             failures.append(repr(fault))
     return answered
+
+
+EXITING = """
+import sys
+from chat.cli import main
+from chat.storage import messages
+
+async def leave(tx, drafts):
+    sys.exit(70)
+
+object.__setattr__(messages.append, "apply", leave)
+sys.argv = ["chat", "serve"]
+main()
+"""
+
+
+async def test_an_exit_in_the_midst_of_a_transaction_ends_the_process(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\n{EXITING}")
+    python.chmod(0o700)
+    server = await asyncio.to_thread(Server(free_port(), tmp_path / "data", python=str(python)).start)
+    assert server.process is not None
+    try:
+        async with Http(server) as http:
+            ann = await http.register()
+            room = await http.create_room(ann)
+        async with httpx.AsyncClient(verify=NO_TLS, headers=ann.headers) as last:
+            with suppress(httpx.HTTPError):  # whatever a process says that is about to be gone
+                await last.post(f"{server.url}/rooms/{room['id']}/messages", json={"content": "the last"})
+        assert await asyncio.to_thread(server.process.wait, 20) == 70
+    finally:
+        server.kill()
 
 
 def test_without_a_private_socket_the_public_is_served_at_once(tmp_path: Path) -> None:
