@@ -11,8 +11,9 @@ import socket
 import ssl
 from typing import Any
 
+import h11
 import structlog
-from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, RawData
@@ -60,10 +61,14 @@ class Connection(TCPServer):
         await self.idle_task.stop()
 
     async def _read_by_turns(self) -> None:
-        """As Hypercorn's, in slices: for as long as 64 KiB of tiny frames take, nobody else would be served."""
+        """As Hypercorn's, but frames in slices: for as long as 64 KiB of tiny ones take, nobody else would be served.
+
+        A request is read whole if it has come whole: one that is answered before its end ends its connection.
+        """
         while not self.reader.at_eof():
+            size = MAX_RECV if _is_http1(self.protocol.protocol) else SLICE_BYTES
             try:
-                data = await self.reader.read(SLICE_BYTES)
+                data = await self.reader.read(size)
             except OSError:  # as are TLS's and a connection's
                 return
             await self.protocol.handle(RawData(data))
@@ -130,6 +135,11 @@ class Connections:
             await asyncio.wait(list(self._open), timeout=linger_s)
         for task in list(self._open):
             task.cancel()
+
+
+def _is_http1(protocol: Any) -> bool:
+    """True until an upgrade."""
+    return isinstance(protocol, H11Protocol) and isinstance(protocol.connection, h11.Connection)
 
 
 def _is_idle(server: TCPServer) -> bool:

@@ -126,6 +126,13 @@ async def test_a_refusal_is_not_lost_to_a_reset(shared_server: Server) -> None:
     assert (await said(shared_server, endless + b"\r\n"))[0] == 413
 
 
+async def test_a_refusal_of_a_request_that_has_come_whole_leaves_the_connection_open(shared_server: Server) -> None:
+    body = {"name": "x" * 12_000}
+    for _ in range(5):
+        answer = await ask(shared_server, request("POST", "/rooms", body=body))
+        assert (answer.status, answer.headers.get("connection")) == (401, None)
+
+
 async def test_a_refused_head_has_no_body(shared_server: Server) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", shared_server.port)
     writer.write(b"HEAD /healthz HTTP/1.1\r\nHost: a b\r\n\r\n")
