@@ -35,7 +35,8 @@ class Clone:
 
     @property
     def env(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name not in ("XDG_STATE_HOME", "VIRTUAL_ENV")}
+        others = ("XDG_STATE_HOME", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL")  # of the make that runs the tests
+        kept = {name: value for name, value in os.environ.items() if name not in others}
         return {**kept, **GIT, "HOME": str(self.home), "PIP_CACHE_DIR": str(pip_cache())}
 
     @property
