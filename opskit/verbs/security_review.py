@@ -68,7 +68,8 @@ def security_review(
     for what in done.left:
         report.warn(f"could not be removed: {what}")
     bad = [found for found in done.findings if found.severity <= 1]
-    report.say(f"security-review: {len(done.findings)} findings, {len(bad)} of them S0 or S1, at {address}")
+    counted = f"{len(done.findings)} finding{'' if len(done.findings) == 1 else 's'}"
+    report.say(f"security-review: {counted}, {len(bad)} of them S0 or S1, at {address}")
     _record(report, address, target, done.findings, done.checked)
     report.result(
         url=address,
