@@ -13,6 +13,8 @@
 | `%2F` becomes a slash and `//x` is `/x` before routing | `targets` reads the path as it is written |
 | a broken frame closes 1002 | `inbound`: 4000, the contract's word |
 | a frame wakes a task and is read by generators and enums | `straight`, `frames`: read where it arrives |
+| tiny frames are read 64 KiB at a time, nobody else meanwhile | `straight`, `listener`: by slices, others in between |
+| a request makes and cancels a task, its answer is three writes | `thrift`: a timer, one write |
 | over HTTP/2 a send never waits for a peer's shut window | `capture`: done when the stream has let go of it |
 | an answer before the whole body is lost to a reset | `patience` |
 | shutdown waits for open connections (Python ≥ 3.12), or resets them (3.11) | `listener`: accepts and ends by itself |

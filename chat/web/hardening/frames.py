@@ -22,9 +22,7 @@ class FrameReader:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._rest: bytearray | None = (
-            None  # the beginning of a frame: most reads are whole frames, and idle costs none
-        )
+        self._rest: bytearray | None = None  # the beginning of a frame; most reads are whole, and an idle peer has none
         self._enough = 0  # bytes of it without which reading again is in vain
         self._skip = 0  # bytes still to come of a payload thrown away
         self.fault: str | None = None

@@ -170,7 +170,8 @@ class GuardedConnection:
         elif payload is None or (message is not None and len(message) + len(payload) > MAX_FRAME_BYTES):
             self._inbox.refuse(*TOO_LONG)
         else:
-            self._message = message = (bytearray() if message is None else message) + payload
+            message = self._message = bytearray() if message is None else message
+            message += payload
             if first & FIN:
                 self._message = None
                 self._text(bytes(message))
