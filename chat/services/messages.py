@@ -35,38 +35,19 @@ class Messages:
         *told* is called once, right after the commit and before the event is delivered, with the message or
         `RoomNotFound`, `NotAMember`, `ClientIdConflict`, `Unavailable`, or what a bug raised.
         """
-        draft = _draft(who, room_id, content, client_id, connection_id)
+        draft = _draft(who, room_id, content, client_id, connection_id=connection_id)
         self._store.writer.post(messages.append, draft, told=told)
 
-    def submit(
-        self,
-        who: Who,
-        room_id: str,
-        content: str,
-        client_id: str | None = None,
-        *,
-        connection_id: str | None = None,
-        acknowledge: Callable[[Sent], None] | None = None,
-    ) -> asyncio.Future[Sent]:
-        """As `post`, for one who waits; *acknowledge* gets the message before any waiter."""
-        draft = _draft(who, room_id, content, client_id, connection_id)
-        return self._store.writer.submit(messages.append, draft, acknowledge=acknowledge)
+    def submit(self, who: Who, room_id: str, content: str, client_id: str | None = None) -> asyncio.Future[Sent]:
+        """As `post`, for one who waits."""
+        return self._store.writer.submit(messages.append, _draft(who, room_id, content, client_id))
 
-    async def send(
-        self,
-        who: Who,
-        room_id: str,
-        content: str,
-        client_id: str | None = None,
-        *,
-        connection_id: str | None = None,
-        acknowledge: Callable[[Sent], None] | None = None,
-    ) -> Sent:
+    async def send(self, who: Who, room_id: str, content: str, client_id: str | None = None) -> Sent:
         """Store a message durably and return it with its place in the room; a repeat returns the stored one.
 
-        Safe to cancel: stored whole or not at all. Raises as `submit`.
+        Safe to cancel: stored whole or not at all. Raises as `post`.
         """
-        return await self.submit(who, room_id, content, client_id, connection_id=connection_id, acknowledge=acknowledge)
+        return await self.submit(who, room_id, content, client_id)
 
     async def history(
         self, who: Who, room_id: str, *, limit: int = 50, before: int | None = None, after: int | None = None
@@ -84,7 +65,7 @@ class Messages:
         return await self._pages.read(ask)
 
 
-def _draft(who: Who, room_id: str, content: str, client_id: str | None, connection_id: str | None) -> Draft:
+def _draft(who: Who, room_id: str, content: str, client_id: str | None, *, connection_id: str | None = None) -> Draft:
     with texts.judged("content"):
         text = allowed_content(content)
     return Draft(

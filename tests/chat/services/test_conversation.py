@@ -82,7 +82,8 @@ async def test_the_acknowledgement_comes_before_the_event_and_both_before_any_wa
         ann = await signed_in(chat, "ann")
         room = await chat.rooms.create(ann, "tea")
         order.clear()
-        await chat.messages.send(ann, room.id, "x", acknowledge=lambda _: order.append("ack"))
+        chat.messages.post(ann, room.id, "x", told=lambda _: order.append("ack"))
+        await chat.messages.send(ann, room.id, "in the same transaction")
         order.append("waiter")
     assert order[:3] == ["ack", "event", "waiter"]
 
