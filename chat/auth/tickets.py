@@ -13,6 +13,7 @@ from chat.storage.store import Store
 
 TICKET_S = 30
 MAX_TICKET_CHARACTERS = 128
+_NOT_GOOD = f"the ticket is not good: ask for another one, each is good once and for {TICKET_S} s"
 
 
 class Tickets:
@@ -40,10 +41,10 @@ class Tickets:
         `expires_at` is that of the access token that asked for the ticket.
         """
         if len(ticket) > MAX_TICKET_CHARACTERS or not ticket.isascii():
-            raise Unauthorized("the ticket is not good: ask for another one, each is good once and for 30 s")
+            raise Unauthorized(_NOT_GOOD)
         found = await self._store.writer.submit(sessions.redeem_ticket, digest(ticket))
         if found is None or (found.origin is not None and found.origin != origin):
-            raise Unauthorized("the ticket is not good: ask for another one, each is good once and for 30 s")
+            raise Unauthorized(_NOT_GOOD)
         if found.access_expires_ms <= self._now() * 1000:
             raise Unauthorized("the access token behind the ticket has expired: refresh it and ask for another ticket")
         return Who(

@@ -12,6 +12,7 @@ ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "chat"
 MAX_TOKEN_CHARACTERS = 2048
 MAX_REMEMBERED = 8_192
+_NOT_GOOD = "the access token is not good: sign in, or refresh it"
 _CLAIMS = ["exp", "iat", "iss", "aud", "sub", "sid"]
 
 
@@ -67,10 +68,10 @@ def _read(ring: KeyRing, token: str) -> tuple[SigningKey, Claims]:
     """A token of ours, whenever it was good, and the key that signed it. Raises `Unauthorized`."""
     try:
         if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
-            raise Unauthorized("the access token is not good: sign in, or refresh it")
+            raise Unauthorized(_NOT_GOOD)
         key = ring.verifying(str(jwt.get_unverified_header(token).get("kid")))
         if key is None:
-            raise Unauthorized("the access token is not good: sign in, or refresh it")
+            raise Unauthorized(_NOT_GOOD)
         said = jwt.decode(
             token,
             key.secret,
@@ -82,4 +83,4 @@ def _read(ring: KeyRing, token: str) -> tuple[SigningKey, Claims]:
         )
         return key, Claims(str(said["sub"]), str(said["sid"]), int(said["exp"]))
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as fault:
-        raise Unauthorized("the access token is not good: sign in, or refresh it") from fault
+        raise Unauthorized(_NOT_GOOD) from fault
